@@ -1,0 +1,70 @@
+"""kogpt-mini를 처음부터 만듭니다: 토크나이저를 배우고, 작은 GPT-2를 사전 학습합니다.
+
+배우는 것: 사전 학습은 미세조정과 같은 일(다음 토큰 맞히기)을, 라벨 없는 많은 글로 하는 것입니다.
+
+    python task3-gen/pretrain_gen-0.py --corpus_path reviews.txt
+
+글은 한 줄에 문서 하나인 UTF-8 파일입니다. 저장소의 task3-gen/kogpt-mini는 리뷰 649,362개로 만든 것입니다(그 폴더의 README.md).
+"""
+
+from pathlib import Path
+
+from torch.utils.data import DataLoader, RandomSampler
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from ratsnlp import nlpbook
+from ratsnlp.nlpbook.generation import (
+    GenerationPretrainArguments,
+    GenerationTask,
+    HeldOutDataset,
+    PackedDataset,
+    load_pretrained,
+    save_tokenizer,
+    train_tokenizer,
+)
+from ratsnlp.nlpbook.generation.arguments import OUTPUT
+
+if __name__ == "__main__":
+    args = nlpbook.load_arguments(
+        GenerationPretrainArguments,
+        downstream_model_dir=str(OUTPUT / "pretrain_gen-0"),
+        max_seq_length=256,  # 모델이 볼 수 있는 위치의 수. 리뷰 여럿을 이어 붙여 빈틈없이 채웁니다.
+        batch_size=16,  # 한 걸음에 4,096토큰: 작은 모델은 작은 배치로 자주 고치는 편이 같은 시간에 더 배웁니다.
+        learning_rate=1.5e-3,  # 무작위 가중치에서 시작하므로 미세조정(5e-5)보다 훨씬 크게
+        warmup_ratio=0.03,
+        weight_decay=0.1,
+        epochs=1,
+        seed=7,
+    )
+    nlpbook.set_seed(args)
+    nlpbook.set_logger(args)
+
+    # 1. 글: 순서를 섞고, 200개에 하나는 검증용으로 빼 둡니다.
+    documents = nlpbook.read_documents(args.corpus_path, seed=args.seed)
+    held_out, documents = documents[: len(documents) // 200 + 1], documents[len(documents) // 200 + 1 :]
+
+    # 2. 토크나이저: 자주 붙어 다니는 글자를 토큰으로 묶습니다. 미세조정에서 늘 쓸 제어 단어 둘은 토큰 하나씩으로.
+    tokenizer = train_tokenizer(documents, args.vocab_size, words=("긍정", "부정"))
+
+    # 3. 모델: 무작위 가중치의 작은 GPT-2. 글을 한 번만 보므로 드롭아웃은 쓰지 않습니다.
+    config = GPT2Config(
+        vocab_size=args.vocab_size, n_positions=args.max_seq_length, n_layer=args.n_layer, n_head=args.n_head, n_embd=args.n_embd,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    model = GPT2LMHeadModel(config)
+
+    # 4. 학습: 미세조정과 같은 GenerationTask와 trainer가 그대로 쓰입니다.
+    train_dataset = PackedDataset(args, tokenizer, documents, source=Path(args.corpus_path))
+    train_dataloader = DataLoader(
+        train_dataset, batch_size=args.batch_size, sampler=RandomSampler(train_dataset), collate_fn=nlpbook.data_collator)
+    val_dataloader = DataLoader(HeldOutDataset(args, tokenizer, held_out), batch_size=64, collate_fn=nlpbook.data_collator)
+    task = GenerationTask(model, args)
+    trainer = nlpbook.get_trainer(args)
+    trainer.fit(task, train_dataloaders=train_dataloader, val_dataloaders=val_dataloader)
+
+    # 5. 저장: 가장 좋은 가중치를 반정밀도로. 미세조정할 때는 드롭아웃 0.1을 씁니다.
+    model, _ = load_pretrained(f"{args.downstream_model_dir}/huggingface")
+    model.config.update({"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1})
+    model.half().save_pretrained(args.output_dir)
+    save_tokenizer(tokenizer, args.output_dir)
+    print(f"완성: {args.output_dir}")

@@ -1,0 +1,179 @@
+"""What happens around training: the progress bar, whole checkpoints, the record of the run, the exported model."""
+
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+import transformers
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
+
+from .errors import NO_SPACE, UserError, no_space_message
+from .generation.arguments import best_checkpoint
+from .generation.tokenizer import save_tokenizer
+
+logger = logging.getLogger("ratsnlp")
+
+EXPORT = "huggingface"  # the plain save_pretrained folder inside downstream_model_dir
+RECORD = "train_record.json"
+
+
+class WholeFileCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all: into a temporary file beside it, which then takes its name."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None):
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except (OSError, RuntimeError) as error:  # torch.save turns a failed write into a RuntimeError
+            cause = error if isinstance(error, OSError) else error.__context__
+            if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+                raise UserError(no_space_message(path)) from error
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar, with samples a second and the time that the whole run will still take."""
+
+    def __init__(self):
+        super().__init__(refresh_rate=1 if sys.stdout.isatty() else 50)
+
+    def on_train_start(self, trainer, module):
+        super().on_train_start(trainer, module)
+        self._started, self._samples, self._first_step = time.monotonic(), 0, trainer.global_step
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self._samples += len(batch["input_ids"])
+        super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
+
+    def get_metrics(self, trainer, module):
+        metrics = super().get_metrics(trainer, module)
+        metrics.pop("v_num", None)
+        if trainer.training and self._samples:
+            seconds = time.monotonic() - self._started
+            steps = trainer.global_step - self._first_step
+            left = seconds / steps * (trainer.estimated_stepping_batches - trainer.global_step) if steps else 0
+            metrics["samples/s"] = f"{self._samples / seconds:.0f}"
+            metrics["남은 시간"] = f"{int(left) // 3600}:{int(left) // 60 % 60:02}:{int(left) % 60:02}"
+        return metrics
+
+
+class RunRecord(Callback):
+    """What training leaves besides checkpoints: config and tokenizer, the record of the run, the plain exported folder."""
+
+    def __init__(self, args):
+        self.args, self.folder = args, Path(args.downstream_model_dir)
+        self.record = {}
+
+    def on_train_start(self, trainer, module):
+        if trainer.fast_dev_run:
+            return
+        dataset = trainer.train_dataloader.dataset
+        check_same_model(self.folder, module.model, dataset.tokenizer)
+        self.started = time.monotonic()
+        self.record = {
+            "state": "running", "arguments": asdict(self.args), "seed": self.args.seed, "precision": trainer.precision,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__,
+                         "transformers": transformers.__version__, "pytorch_lightning": pl.__version__},
+            "git_commit": git_commit(), "data_sha256": fingerprint(dataset.source),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"), "epochs": [],
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        module.model.config.save_pretrained(self.folder)
+        save_tokenizer(dataset.tokenizer, self.folder)
+        self._write()
+
+    def on_train_epoch_end(self, trainer, module):  # Lightning has validated this epoch by now
+        if self.record:
+            losses = {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
+            self.record["epochs"].append({"epoch": trainer.current_epoch, "seconds": round(time.monotonic() - self.started, 1), **losses})
+            self._write()
+
+    def on_train_end(self, trainer, module):
+        best = trainer.checkpoint_callback.best_model_path
+        if self.record and best:
+            self._export(module.model, trainer.train_dataloader.dataset.tokenizer, best)
+            self.record.update(state="finished", best_checkpoint=Path(best).name, seconds=round(time.monotonic() - self.started, 1))
+            self._write()
+            logger.info("가장 좋은 체크포인트: %s", best)
+            if best_checkpoint(self.folder) != Path(best):
+                logger.warning("이 폴더에는 val_loss가 더 낮은 예전 체크포인트 %s이(가) 있습니다. serve_gen은 그것을 씁니다.",
+                               best_checkpoint(self.folder).name)
+
+    def on_exception(self, trainer, module, exception):
+        if self.record:
+            self.record["state"] = "interrupted" if isinstance(exception, KeyboardInterrupt) else "failed"
+            try:
+                self._write()
+            except OSError as error:  # the disk may be full, which is then the exception being told already
+                logger.warning("기록을 저장하지 못했습니다: %s", error)
+        if isinstance(exception, KeyboardInterrupt):
+            best = trainer.checkpoint_callback.best_model_path
+            kept = f"마지막 체크포인트: {best}" if best else "한 에폭을 마치기 전이라 이번 체크포인트는 없습니다."
+            print(f"\n중단했습니다. {kept}", file=sys.stderr)
+
+    def _export(self, model, tokenizer, best):
+        disable_progress_bar()
+        state_dict = torch.load(best, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        target, temporary = self.folder / EXPORT, self.folder / f".{EXPORT}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            model.save_pretrained(temporary, state_dict={name.removeprefix("model."): tensor for name, tensor in state_dict.items()})
+            save_tokenizer(tokenizer, temporary)
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _write(self):
+        temporary = self.folder / f".{RECORD}.tmp"
+        temporary.write_text(json.dumps(self.record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, self.folder / RECORD)
+
+
+def fingerprint(source: Path) -> dict[str, str]:
+    """SHA-256 of a data file, or of each ``.txt`` in a folder, by name: the first thing to compare when two runs differ."""
+    files = [source] if source.is_file() else sorted(source.glob("*.txt"))
+    return {file.name: sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def git_commit() -> str | None:
+    """The commit of the repository that this code runs from, ``-dirty`` where files differ from it; None outside git."""
+    try:
+        described = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], cwd=Path(__file__).parent,
+                                   capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
+
+
+def check_same_model(folder: Path, model, tokenizer) -> None:
+    """Raises UserError where ``folder`` holds checkpoints of another model, which new config and tokenizer files would make unreadable."""
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.ckpt")):
+        return
+    there = AutoConfig.from_pretrained(folder)
+    shape = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers")
+    same_shape = all(getattr(there, name) == getattr(model.config, name) for name in shape)
+    if not same_shape or PreTrainedTokenizerFast.from_pretrained(folder).get_vocab() != tokenizer.get_vocab():
+        raise UserError(f"{folder}에는 다른 모델의 체크포인트가 있습니다. --downstream_model_dir로 다른 폴더를 지정하세요.")

@@ -1,0 +1,93 @@
+"""From features to batches, and the corpus files from wherever they are."""
+
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from .errors import UserError
+
+MEGABATCH = 50  # batches sorted together: like lengths meet, and an epoch's order stays random
+
+
+def data_collator(features: list) -> dict[str, torch.Tensor]:
+    """Stack features into a batch: each field becomes a tensor (batch, max_seq_length), or (batch,) for plain numbers."""
+    rows = [feature if isinstance(feature, dict) else vars(feature) for feature in features]
+    return {name: torch.tensor([row[name] for row in rows]) for name, value in rows[0].items() if value is not None}
+
+
+class LengthGroupedSampler(Sampler):
+    """Shuffles anew each epoch and puts texts of like length into the same batch, so that little is padding.
+
+    The order depends on ``args.seed`` and the epoch alone. Source: the bucketing of Khomenko et al. (2016), "Accelerating recurrent
+    neural network training using sequence bucketing and multi-GPU data parallelization".
+    """
+
+    def __init__(self, dataset, args):
+        self.lengths = np.asarray(dataset.lengths)
+        self.batch_size, self.seed, self.epoch = args.batch_size, args.seed or 0, 0
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self):
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(len(self.lengths))
+        size = self.batch_size * MEGABATCH
+        for start in range(0, len(order), size):
+            part = order[start : start + size]
+            order[start : start + size] = part[np.argsort(self.lengths[part], kind="stable")]
+        whole = len(order) - len(order) % self.batch_size
+        batches = order[:whole].reshape(-1, self.batch_size)
+        return iter(np.concatenate([random.permutation(batches).ravel(), order[whole:]]).tolist())
+
+
+def fetch_corpus(args) -> None:
+    """Make sure that the corpus files are there, as ``Korpora.fetch`` would; files in place are used without a network.
+
+    Raises:
+        UserError: files are missing and cannot be downloaded (naming the files and the folder to put them in).
+    """
+    folder = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
+    names = ["ratings_train.txt", "ratings_test.txt"]
+    missing = [name for name in names if args.force_download or not (folder / name).is_file()]
+    if not missing:
+        return
+    advice = f"{', '.join(missing)} 파일을 {folder} 폴더에 넣으세요."
+    if args.downstream_corpus_name != "nsmc":
+        raise UserError(f"말뭉치 {args.downstream_corpus_name!r}이(가) 없고, 내려받을 수 있는 것은 nsmc뿐입니다. {advice}")
+    from Korpora import Korpora
+
+    with tempfile.TemporaryDirectory() as temporary:  # Korpora takes any file that is there for whole, a broken download too
+        try:
+            Korpora.fetch(corpus_name="nsmc", root_dir=temporary, force_download=True)
+        except OSError as error:
+            raise UserError(f"nsmc를 내려받지 못했습니다({error}). 인터넷에 연결하거나 {advice}") from error
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in missing:
+            (folder / name).write_bytes((Path(temporary) / "nsmc" / name).read_bytes())
+
+
+def read_documents(path: str | Path, seed: int | None = None) -> list[str]:
+    """The non-empty lines of a UTF-8 file, shuffled if there is a ``seed``.
+
+    Raises:
+        UserError: the file cannot be read or is not UTF-8.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}을(를) 읽을 수 없습니다({error.strerror}).") from error
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: UTF-8이 아닙니다. 파일을 UTF-8로 저장하세요.") from None
+    documents = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+    if seed is not None:
+        random.Random(seed).shuffle(documents)
+    return documents

@@ -1,0 +1,48 @@
+"""Errors for people: one Korean line that says what is wrong and what to type next."""
+
+import errno
+import sys
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class UserError(ValueError):
+    """A mistake that its user can mend; the message is one Korean line."""
+
+
+def no_space_message(path) -> str:
+    return (f"디스크에 자리가 없어 {path}을(를) 저장하지 못했습니다. 앞서 저장한 체크포인트는 그대로 있습니다. "
+            "자리를 비우거나 --downstream_model_dir로 다른 디스크를 지정하세요.")
+
+
+def explain(error: BaseException) -> str | None:
+    """The Korean line for an exception that is no bug of the program's, else None."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return no_space_message(error.filename or "파일")
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return ("GPU 메모리가 모자랍니다. --batch_size를 절반으로 줄이거나 --max_seq_length를 줄이고, "
+                "다른 프로그램이 GPU를 쓰고 있지 않은지 nvidia-smi로 확인하세요.")
+    return None
+
+
+def install_excepthook() -> None:
+    """Make the running script end with one line and exit code 2 where :func:`explain` knows the error.
+
+    Ctrl-C ends with one line and exit code 130, as shells have it. Everything else keeps its traceback: it is a bug.
+    """
+
+    def excepthook(kind, error, traceback):
+        if issubclass(kind, KeyboardInterrupt):
+            print("\n중단했습니다.", file=sys.stderr)
+            raise SystemExit(130)
+        message = explain(error)
+        if message is None:
+            sys.__excepthook__(kind, error, traceback)
+            return
+        print(f"오류: {message}", file=sys.stderr)
+        raise SystemExit(2)  # the interpreter takes its exit code from a SystemExit that an excepthook raises
+
+    sys.excepthook = excepthook

@@ -1,0 +1,156 @@
+"""What the three kinds of script can be told: training, decoding (infer) and deployment (serve)."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..arguments import Arguments, argument
+from ..errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+OUTPUT = REPOSITORY / "output"
+BUNDLED_DATA = REPOSITORY / "task3-gen" / "data"
+
+_VAL_LOSS = re.compile(r"val_loss=(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)")
+_VERSION = re.compile(r"-v(\d+)\.ckpt$")
+
+
+@dataclass
+class GenerationTrainArguments(Arguments):
+    """ratsnlp 1.0.53's fields in its order, then what is new here.
+
+    Colab's paths became ``~/Korpora`` and a folder under ``output/``, and ``cpu_workers`` became 0 (two workers gain 2 % and
+    break a script without a main guard on macOS and Windows).
+    """
+
+    pretrained_model_name: str = argument("kogpt2", "사전 학습 모델의 허브 이름이나 폴더. kogpt-mini는 저장소에 든 작은 모델")
+    downstream_task_name: str = argument("sentence-generation", "과제 이름(기록에만 쓰임)")
+    downstream_corpus_name: str = argument("nsmc", "말뭉치 이름: 말뭉치 폴더의 이름")
+    downstream_corpus_root_dir: str = argument(str(Path.home() / "Korpora"), "말뭉치 폴더들이 있는 폴더")
+    downstream_model_dir: str = argument(str(OUTPUT / "checkpoint-generation"), "체크포인트와 기록을 저장할 폴더")
+    max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 볼지", minimum=2)
+    save_top_k: int = argument(1, "좋은 체크포인트를 몇 개 남길지(-1은 전부)", minimum=-1)
+    monitor: str = argument("min val_loss", "무엇이 가장 좋은 체크포인트인지: 'min 이름'이나 'max 이름'")
+    seed: int | None = argument(None, "난수 시드: 같은 시드는 같은 결과를 냅니다", minimum=0, maximum=2**32 - 1)
+    overwrite_cache: bool = argument(False, "옛 라이브러리의 옵션: 여기에는 피처 캐시가 없어 효과가 없습니다")
+    force_download: bool = argument(False, "말뭉치가 있어도 다시 내려받기")
+    test_mode: bool = argument(False, "배치 하나로 끝까지 돌려 보기(저장하지 않음)")
+    learning_rate: float = argument(5e-5, "가장 높을 때의 학습률", above=0, maximum=1)
+    epochs: int = argument(3, "학습 데이터를 몇 번 볼지", minimum=1)
+    batch_size: int = argument(96, "한 걸음에 리뷰 몇 개를 볼지", minimum=1)
+    cpu_workers: int = argument(0, "데이터를 준비할 프로세스의 수(0은 따로 만들지 않음)", minimum=0)
+    fp16: bool = argument(False, "GPU에서 16비트 부동소수점(float16)으로 학습")
+    tpu_cores: int = argument(0, "옛 라이브러리의 옵션: TPU는 쓰지 않습니다", minimum=0)
+    recipe: str = argument("standard", "학습 방법", choices=("standard",))
+    warmup_ratio: float = argument(0.1, "전체 걸음 가운데 학습률을 올리는 데 쓰는 비율", minimum=0, maximum=1)
+    weight_decay: float = argument(0.01, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.downstream_corpus_root_dir = str(Path(self.downstream_corpus_root_dir).expanduser())
+        self.downstream_model_dir = str(Path(self.downstream_model_dir).expanduser())
+        if not re.fullmatch(r"(min|max) \S+", self.monitor):
+            raise UserError(f"monitor: 'min val_loss'처럼 min이나 max, 빈칸, 이름이어야 하는데 {self.monitor!r}입니다.")
+        if self.save_top_k == 0:
+            raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
+        if self.fp16:
+            import torch
+
+            if not torch.cuda.is_available():
+                raise UserError("fp16: CUDA GPU가 있어야 하는데 없습니다. --fp16 없이 실행하세요.")
+
+
+@dataclass
+class GenerationPretrainArguments(GenerationTrainArguments):
+    """For pretraining from scratch: the text, and the shape of tokenizer and model. The corpus's fields are not used."""
+
+    corpus_path: str = argument("", "학습할 글: UTF-8, 한 줄에 문서 하나")
+    output_dir: str = argument(str(OUTPUT / "kogpt-mini"), "완성한 모델과 토크나이저를 저장할 폴더")
+    vocab_size: int = argument(8000, "토큰의 가짓수", minimum=512, maximum=2**16)
+    n_layer: int = argument(6, "층의 수", minimum=1)
+    n_head: int = argument(4, "층마다 어텐션 헤드의 수", minimum=1)
+    n_embd: int = argument(256, "은닉 벡터의 너비", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.n_embd % self.n_head:
+            raise UserError(f"n_embd: n_head({self.n_head})의 배수여야 하는데 {self.n_embd}입니다.")
+        self.output_dir = str(Path(self.output_dir).expanduser())
+        if not Path(self.corpus_path).is_file():
+            raise UserError(f"corpus_path: {self.corpus_path!r} 파일이 없습니다. --corpus_path reviews.txt처럼 지정하세요.")
+
+
+@dataclass
+class GenerationInferArguments(Arguments):
+    """Which model continues which sentence."""
+
+    pretrained_model_name: str = argument("kogpt2", "사전 학습 모델의 허브 이름이나 폴더. kogpt-mini는 저장소에 든 작은 모델")
+    downstream_model_dir: str | None = argument(None, "이 폴더의 미세조정한 모델을 대신 씁니다")
+    input_sentence: str = argument("안녕하세요", "모델이 이어 쓸 글")
+    seed: int | None = argument(7, "난수 시드: 설정마다 이 시드에서 시작합니다", minimum=0, maximum=2**32 - 1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.input_sentence.strip():
+            raise UserError("input_sentence: 빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+
+
+@dataclass
+class GenerationDeployArguments(Arguments):
+    """Which checkpoint is served, and where.
+
+    Of a folder, the checkpoint with the lowest val_loss in its name is taken (of equals, the one that was written last); of a
+    file, its folder is ``downstream_model_dir``.
+
+    Raises:
+        UserError: neither folder nor file is named, the file is not there, or the folder holds no checkpoint.
+    """
+
+    pretrained_model_name: str | None = argument(None, "체크포인트 폴더에 모델 설정과 토크나이저가 없을 때 쓸 모델 이름")
+    downstream_model_dir: str | None = argument(None, "체크포인트가 있는 폴더: val_loss가 가장 낮은 것을 씁니다")
+    downstream_model_checkpoint_fpath: str | None = argument(None, "체크포인트 파일(폴더 대신)")
+    host: str = argument("127.0.0.1", "기다릴 주소. 0.0.0.0이면 다른 컴퓨터에서도 접속할 수 있습니다")
+    port: int = argument(9000, "기다릴 포트", minimum=0, maximum=65535)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.downstream_model_checkpoint_fpath is not None:
+            file = Path(self.downstream_model_checkpoint_fpath).expanduser()
+            if not file.is_file():
+                raise UserError(f"downstream_model_checkpoint_fpath: {file} 파일이 없습니다.")
+            self.downstream_model_checkpoint_fpath = str(file)
+            self.downstream_model_dir = str(file.parent)
+        elif self.downstream_model_dir is not None:
+            self.downstream_model_dir = str(Path(self.downstream_model_dir).expanduser())
+            self.downstream_model_checkpoint_fpath = str(best_checkpoint(self.downstream_model_dir))
+        else:
+            raise UserError("downstream_model_dir나 downstream_model_checkpoint_fpath 가운데 하나를 지정하세요.")
+
+    @property
+    def model_name_or_dir(self) -> str:
+        """Where config and tokenizer are: beside the checkpoint, or, as ratsnlp 1.0.53 left none there, under the model's name."""
+        if (Path(self.downstream_model_dir) / "config.json").is_file():
+            return self.downstream_model_dir
+        if self.pretrained_model_name is None:
+            raise UserError(f"{self.downstream_model_dir}에 config.json이 없습니다. --pretrained_model_name으로 어느 모델인지 알려 주세요.")
+        return self.pretrained_model_name
+
+
+def best_checkpoint(folder: str | Path) -> Path:
+    """The checkpoint of ``folder`` with the lowest val_loss in its name.
+
+    Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal losses the higher ``-vN`` wins, which
+    was written later, then the name that sorts last.
+
+    Raises:
+        UserError: the folder is missing or has no such file.
+    """
+    found = []
+    for file in Path(folder).glob("*.ckpt"):
+        loss, version = _VAL_LOSS.search(file.name), _VERSION.search(file.name)
+        if loss:
+            found.append((float(loss[1]), -int(version[1]) if version else 0, file))
+    if not found:
+        raise UserError(f"{folder}에 체크포인트(…val_loss=….ckpt)가 없습니다. 먼저 train_gen-N.py로 학습하세요.")
+    lowest = min(found, key=lambda entry: entry[:2])[:2]
+    return max(file for *key, file in found if tuple(key) == lowest)

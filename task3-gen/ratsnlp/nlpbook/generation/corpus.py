@@ -1,0 +1,240 @@
+"""NSMC as the model sees it: read strictly, one control word before each review, token ids in one flat array."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from ..errors import UserError
+
+logger = logging.getLogger("ratsnlp")
+
+CHUNK = 10_000  # texts tokenized at a time: keeps the tokenizer's Python objects few
+
+
+@dataclass
+class GenerationExample:
+    """A text, and how many of its first characters are the control word and its space (not counted in bits per character)."""
+
+    text: str
+    control_characters: int = 0
+
+
+@dataclass
+class GenerationFeatures:
+    """What the book calls features: four lists of ``max_seq_length`` integers.
+
+    The last two are for ``val_bits_per_char`` alone: tokens of the control word, and characters that the other tokens cover.
+    """
+
+    input_ids: list[int]
+    attention_mask: list[int] | None = None
+    token_type_ids: list[int] | None = None
+    labels: list[int] | None = None
+    control_tokens: int = field(default=0, repr=False)
+    characters: int = field(default=0, repr=False)
+
+
+class NsmcCorpus:
+    """Reads ``ratings_{mode}.txt``: UTF-8, tab separated, header ``id document label``, label 0 (부정) or 1 (긍정)."""
+
+    def get_examples(self, data_root_path, mode) -> list[GenerationExample]:
+        """One example a row, ``부정 <review>`` or ``긍정 <review>``.
+
+        Raises:
+            UserError: the file is missing or a line is malformed (naming file, line number and what was expected).
+        """
+        file = Path(data_root_path) / f"ratings_{mode}.txt"
+        words = {"0": "부정", "1": "긍정"}
+        return [GenerationExample(f"{words[label]} {review}", control_characters=3) for review, label in _read_rows(file)]
+
+
+def _read_rows(file: Path):
+    try:
+        lines = file.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except OSError as error:
+        raise UserError(f"말뭉치 파일 {file}을(를) 읽을 수 없습니다({error.strerror}).") from error
+    if not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        place = f"{file} {number}번째 줄"
+        try:
+            columns = line.removesuffix(b"\r").decode("utf-8").split("\t")
+        except UnicodeDecodeError:
+            raise UserError(f"{place}: UTF-8이 아닙니다. 파일을 UTF-8로 저장하세요.") from None
+        if number == 1:
+            if columns != ["id", "document", "label"]:
+                raise UserError(f"{place}: 첫 줄은 'id<탭>document<탭>label'이어야 하는데 {_shortened(columns)}입니다.")
+            continue
+        if len(columns) != 3:
+            raise UserError(f"{place}: 'id<탭>리뷰<탭>라벨'의 세 칸이어야 하는데 {len(columns)}칸입니다: {_shortened(columns)}")
+        if columns[2] not in ("0", "1"):
+            raise UserError(f"{place}: 라벨은 0(부정)이나 1(긍정)이어야 하는데 {columns[2]!r}입니다.")
+        yield unescape(columns[1]), columns[2]
+    if len(lines) < 2:
+        raise UserError(f"{file}: 리뷰가 한 줄도 없습니다.")
+
+
+def _shortened(columns: list[str]) -> str:
+    text = "<탭>".join(columns)
+    return repr(text if len(text) <= 60 else text[:60] + "…")
+
+
+def unescape(document: str) -> str:
+    """The review as its author wrote it: NSMC stores one that holds a ``"`` CSV-escaped, twice. Elsewhere a quote is a character.
+
+    >>> unescape('\"\"\"a \"\"\"\"b\"\"\"\"\"\"\"')
+    'a "b"'
+    """
+    text = document
+    for _ in range(2):
+        inside = text[1:-1]
+        if len(text) < 2 or text[0] != '"' or text[-1] != '"' or '"' in inside.replace('""', ""):
+            return document
+        text = inside.replace('""', '"')
+    return text if '"' in text else document
+
+
+class FlatFeatures:
+    """The features of many texts in one flat array of token ids; ``self[i]`` is made on the way out.
+
+    Shapes, for N texts with T tokens in all: ``ids`` (T,), ``offsets`` (N + 1,), ``control_tokens`` and ``characters`` (N,).
+    """
+
+    def __init__(self, ids, offsets, control_tokens, characters, max_seq_length, eos_token_id):
+        self.ids, self.offsets = ids, offsets
+        self.control_tokens, self.characters = control_tokens, characters
+        self.max_seq_length, self.eos_token_id = max_seq_length, eos_token_id
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Real tokens of each text, without padding: (N,)."""
+        return np.diff(self.offsets)
+
+    def __getitem__(self, index) -> GenerationFeatures:
+        index = range(len(self))[index]  # counts from the end below 0, raises IndexError beyond
+        ids = self.ids[self.offsets[index] : self.offsets[index + 1]].tolist()
+        padding = self.max_seq_length - len(ids)
+        input_ids = ids + [self.eos_token_id] * padding
+        return GenerationFeatures(
+            input_ids=input_ids, attention_mask=[1] * len(ids) + [0] * padding, token_type_ids=[0] * self.max_seq_length,
+            labels=input_ids, control_tokens=int(self.control_tokens[index]), characters=int(self.characters[index]))
+
+
+def convert_examples_to_features(examples: list[GenerationExample], tokenizer, args) -> FlatFeatures:
+    """Tokenize and truncate to ``args.max_seq_length``; padding is eos, which no truncated text has: it has no end to learn."""
+    pieces, lengths, control_tokens, characters = [], [], [], []
+    for start in range(0, len(examples), CHUNK):
+        chunk = examples[start : start + CHUNK]
+        texts = [example.text for example in chunk]
+        encoded = tokenizer(texts, truncation=True, max_length=args.max_seq_length, return_offsets_mapping=True)
+        for example, ids, spans in zip(chunk, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            pieces.append(np.asarray(ids, dtype=np.int32))
+            lengths.append(len(ids))
+            control_tokens.append(sum(end <= example.control_characters for _, end in spans))
+            characters.append(max(spans[-1][1] - example.control_characters, 0))
+    return FlatFeatures(
+        np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)]), np.asarray(control_tokens), np.asarray(characters),
+        args.max_seq_length, tokenizer.eos_token_id)
+
+
+def check_eos_token(tokenizer) -> None:
+    """Raises UserError where the tokenizer's eos is no token of its own vocabulary.
+
+    ``from_pretrained(..., eos_token="</s>")`` silently adds an unknown one as a new row, which the model has not learnt or has not at all.
+    """
+    if tokenizer.eos_token is None:
+        raise UserError('토크나이저에 eos_token이 없습니다. from_pretrained(…, eos_token="</s>")처럼 지정하세요.')
+    if tokenizer.eos_token_id >= tokenizer.vocab_size:
+        known = [token for token in ("</s>", "<|endoftext|>") if tokenizer.convert_tokens_to_ids(token) in range(tokenizer.vocab_size)]
+        hint = f' 이 모델의 것은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""
+        raise UserError(f"eos_token: {tokenizer.eos_token!r}은(는) 이 토크나이저의 어휘에 없습니다.{hint}")
+
+
+class GenerationDataset(Dataset):
+    """``ratings_{mode}.txt`` of ``args.downstream_corpus_root_dir/args.downstream_corpus_name`` as features; ``self[i]`` is a
+    :class:`GenerationFeatures`. The first examples are logged as the book shows them.
+
+    Raises:
+        UserError: a malformed corpus, or an ``eos_token`` that is not in the tokenizer's vocabulary.
+    """
+
+    def __init__(self, args, tokenizer, corpus, mode="train", convert_examples_to_features_fn=convert_examples_to_features):
+        check_eos_token(tokenizer)
+        if mode not in ("train", "val", "test"):
+            raise UserError(f"mode: train, val, test 가운데 하나여야 하는데 {mode!r}입니다.")
+        if args.overwrite_cache:
+            logger.info("overwrite_cache: 여기에는 피처 캐시가 없어, 언제나 새로 토큰화합니다.")
+        self.tokenizer = tokenizer
+        self.source = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
+        examples = corpus.get_examples(self.source, mode)
+        logger.info("%s: 리뷰 %s개를 토큰으로 나눕니다…", mode, f"{len(examples):,}")
+        started = time.time()
+        self.features = convert_examples_to_features_fn(examples, tokenizer, args)
+        logger.info("토큰으로 나누기까지 %.1f초", time.time() - started)
+        for example, features in zip(examples[:5], self.features, strict=False):
+            logger.info("*** Example ***")
+            logger.info("sentence: %s", example.text)
+            logger.info("tokens: %s", " ".join(tokenizer.convert_ids_to_tokens(features.input_ids)))
+            logger.info("features: %s", features)
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, index) -> GenerationFeatures:
+        return self.features[index]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Real tokens of each text, without padding: (N,)."""
+        if isinstance(self.features, FlatFeatures):
+            return self.features.lengths
+        return np.asarray([sum(features.attention_mask) for features in self.features])
+
+
+class PackedDataset(Dataset):
+    """One document after another, an eos before each, cut into rows of ``args.max_seq_length`` tokens without any padding.
+
+    For pretraining: ``source`` is the file that the documents came from. The last row's remainder is left out.
+    """
+
+    def __init__(self, args, tokenizer, documents: list[str], source: Path):
+        check_eos_token(tokenizer)
+        self.tokenizer, self.source, width = tokenizer, Path(source), args.max_seq_length
+        pieces = []
+        for start in range(0, len(documents), CHUNK):
+            for ids in tokenizer(documents[start : start + CHUNK])["input_ids"]:
+                pieces.append(np.asarray([tokenizer.eos_token_id, *ids], dtype=np.int32))
+        ids = np.concatenate(pieces)
+        self.rows = ids[: len(ids) // width * width].reshape(-1, width)
+        self.lengths = np.full(len(self.rows), width)
+        if not len(self.rows):
+            raise UserError(f"{source}: 글이 {width}토큰 한 줄을 채우지 못합니다. 더 많은 글을 주거나 --max_seq_length를 줄이세요.")
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index) -> GenerationFeatures:
+        ids = self.rows[index].tolist()
+        return GenerationFeatures(input_ids=ids, attention_mask=[1] * len(ids), labels=ids)
+
+
+class HeldOutDataset(Dataset):
+    """Documents each on its own after an eos, for the val_loss and val_bits_per_char of pretraining."""
+
+    def __init__(self, args, tokenizer, documents: list[str]):
+        eos = tokenizer.eos_token
+        examples = [GenerationExample(eos + document, control_characters=len(eos)) for document in documents]
+        self.features = convert_examples_to_features(examples, tokenizer, args)
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, index) -> GenerationFeatures:
+        return self.features[index]

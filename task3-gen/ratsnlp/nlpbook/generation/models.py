@@ -1,0 +1,132 @@
+"""Models and tokenizers by name, fine-tuned ones from their checkpoint, and what can be wrong with either."""
+
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from ..errors import UserError
+from .arguments import REPOSITORY, GenerationDeployArguments
+from .corpus import check_eos_token
+
+KOGPT_MINI = REPOSITORY / "task3-gen" / "kogpt-mini"
+
+# Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold; today's GPT-2 makes them on the way.
+_OLD_BUFFERS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)$")
+
+_BROKEN = "체크포인트가 아니거나, 잘렸거나 깨졌습니다. 다른 체크포인트를 지정하거나 다시 학습하세요."
+
+
+def _from_pretrained(loader, name: str, **options):
+    source = str(KOGPT_MINI) if name == "kogpt-mini" else name
+    try:
+        return loader.from_pretrained(source, **options)
+    except (OSError, ValueError) as error:
+        if Path(name).is_dir() or name == "kogpt-mini":
+            raise UserError(f"{source} 폴더의 모델을 읽을 수 없습니다: {_first_line(error)}") from error
+        raise UserError(
+            f"모델 {name!r}을(를) 불러오지 못했습니다: 이름이 틀렸거나 허깅페이스 허브에 닿지 않습니다. --pretrained_model_name과 인터넷 "
+            "연결을 확인하세요. 인터넷 없이 해 보려면 --pretrained_model_name kogpt-mini를 쓰세요.") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def load_tokenizer(name: str, eos_token: str | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of a hub name, a folder, or ``kogpt-mini``.
+
+    ``PreTrainedTokenizerFast`` on purpose: ``AutoTokenizer`` rebuilds KoGPT2's as another kind that encodes to nothing.
+    Without ``eos_token`` it keeps the one that it declares; KoGPT2's family declares none and has ``</s>``.
+
+    Raises:
+        UserError: no such model, the hub is out of reach, or ``eos_token`` is not in the vocabulary.
+    """
+    tokenizer = _from_pretrained(PreTrainedTokenizerFast, name)
+    declared = tokenizer.eos_token
+    if eos_token or declared is None:
+        tokenizer.eos_token = eos_token or "</s>"
+    if tokenizer.convert_tokens_to_ids(tokenizer.eos_token) is None:
+        tokenizer.add_special_tokens({"eos_token": tokenizer.eos_token})
+    check_eos_token(tokenizer)
+    return tokenizer
+
+
+def load_config(name: str):
+    """The model configuration of a hub name, a folder, or ``kogpt-mini``. Raises UserError as :func:`load_tokenizer` does."""
+    return _from_pretrained(AutoConfig, name)
+
+
+def load_model(name: str, tokenizer: PreTrainedTokenizerFast):
+    """The causal language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained), with the tokenizer's eos.
+
+    Raises:
+        UserError: no such model, the hub is out of reach, or the tokenizer has more tokens than the model has rows.
+    """
+    return use_special_tokens(_from_pretrained(AutoModelForCausalLM, name, dtype=torch.float32), tokenizer)
+
+
+def use_special_tokens(model, tokenizer: PreTrainedTokenizerFast):
+    """Give ``model`` the tokenizer's special tokens, which are right where the published configuration is not (Trinity's eos is 8).
+
+    Raises:
+        UserError: the tokenizer has more tokens than the model has rows.
+    """
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise UserError(f"토크나이저의 토큰은 {len(tokenizer):,}개인데 모델의 임베딩은 {rows:,}줄입니다. 서로 다른 모델의 것입니다.")
+    pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    for config in (model.config, model.generation_config):
+        config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, pad_token_id
+    return model
+
+
+def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
+    """The ``state_dict`` of a Lightning checkpoint, its names prefixed ``model.`` as in the file, checked to fit ``model``.
+
+    ``weights_only=True``: a file that holds code is refused and nothing of it runs. The buffers of ratsnlp 1.0.53's checkpoints that
+    today's GPT-2 has no place for are passed over; everything else has to fit.
+
+    Raises:
+        UserError: not a whole checkpoint, one that holds code, or one of another model.
+    """
+    try:
+        checkpoint = torch.load(fpath, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error) or "global" in str(error):
+            raise UserError(f"{fpath}: 가중치 말고 코드도 든 체크포인트라 열지 않았습니다. train_gen-N.py로 만든 것을 쓰세요.") from error
+        raise UserError(f"{fpath}: {_BROKEN}") from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise UserError(f"{fpath}: {_BROKEN}") from error
+    state_dict = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state_dict, dict):
+        raise UserError(f"{fpath}: state_dict가 없습니다. train_gen-N.py로 만든 체크포인트가 아닙니다.")
+    state_dict = {name: tensor for name, tensor in state_dict.items() if not _OLD_BUFFERS.search(name)}
+    expected = {f"model.{name}": tensor.shape for name, tensor in model.state_dict().items()}
+    wrong = sorted(state_dict.keys() ^ expected.keys())
+    wrong += [name for name, shape in expected.items() if name in state_dict and state_dict[name].shape != shape]
+    if wrong:
+        places = f"{wrong[0]} 등 {len(wrong)}곳이 맞지 않음"
+        raise UserError(f"{fpath}: 다른 모델의 체크포인트입니다({places}). --pretrained_model_name을 확인하세요.")
+    return state_dict
+
+
+def load_pretrained(name: str, eos_token: str | None = None):
+    """``(model, tokenizer)`` of a hub name, a folder, or ``kogpt-mini``, ready to generate."""
+    tokenizer = load_tokenizer(name, eos_token)
+    return load_model(name, tokenizer).eval(), tokenizer
+
+
+def load_finetuned(folder: str | Path, pretrained_model_name: str | None = None):
+    """``(model, tokenizer)`` of the best checkpoint in ``folder``, ready to generate.
+
+    ``pretrained_model_name`` is needed only where config and tokenizer are not in the folder.
+    """
+    args = GenerationDeployArguments(pretrained_model_name=pretrained_model_name, downstream_model_dir=str(folder))
+    tokenizer = load_tokenizer(args.model_name_or_dir)
+    model = AutoModelForCausalLM.from_config(load_config(args.model_name_or_dir), dtype=torch.float32)
+    checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
+    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in checkpoint.items()})
+    return use_special_tokens(model, tokenizer).eval(), tokenizer

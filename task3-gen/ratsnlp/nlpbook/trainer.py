@@ -1,0 +1,61 @@
+"""The Lightning trainer: the precision and memory habits that suit the machine, checkpoints and logs."""
+
+import ctypes
+import logging
+import platform
+import sys
+import warnings
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from .callbacks import ProgressBar, RunRecord, WholeFileCheckpointIO
+
+logger = logging.getLogger("ratsnlp")
+
+
+def get_trainer(args, return_trainer_only=True):
+    """A ``Trainer`` for :class:`~ratsnlp.nlpbook.generation.GenerationTask`, on the GPU where there is one.
+
+    Under ``args.downstream_model_dir`` it leaves the best checkpoints (``epoch=E-val_loss=V.ckpt``, weights only), the model's config
+    and tokenizer, the best weights as a plain ``save_pretrained`` folder (``huggingface/``), the record of the run
+    (``train_record.json``) and TensorBoard's logs. With ``return_trainer_only=False`` it returns ``(checkpoint_callback, trainer)``.
+    """
+    keep_freed_memory()
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements; what matters is told below
+    warnings.filterwarnings("ignore", message=".*(LeafSpec|does not have many workers|exists and is not empty)")
+    mode, monitor = args.monitor.split()
+    checkpoint_callback = ModelCheckpoint(
+        dirpath=args.downstream_model_dir, filename="{epoch}-{val_loss:.2f}", monitor=monitor, mode=mode,
+        save_top_k=args.save_top_k, save_weights_only=True)
+    trainer = pl.Trainer(
+        max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator="auto", devices=1, precision=best_precision(args.fp16),
+        callbacks=[checkpoint_callback, RunRecord(args), ProgressBar()], plugins=[WholeFileCheckpointIO()],
+        logger=TensorBoardLogger(args.downstream_model_dir, name="tensorboard"), log_every_n_steps=10,
+        enable_model_summary=False)
+    logger.info("장치: %s, 정밀도: %s", torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU", trainer.precision)
+    if args.tpu_cores:
+        logger.info("tpu_cores: TPU는 쓰지 않습니다. 위의 장치로 학습합니다.")
+    return trainer if return_trainer_only else (checkpoint_callback, trainer)
+
+
+def best_precision(fp16: bool = False) -> str:
+    """Lightning's name of the precision that this machine computes fastest without losing quality."""
+    if torch.cuda.is_available():
+        return "16-mixed" if fp16 or not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16-mixed"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory instead of giving it back to the kernel (Linux on CPU; elsewhere nothing happens).
+
+    A step frees and asks again for tensors of 100 MB; getting each as fresh zeroed pages costs as long as the arithmetic does.
+    See mallopt(3): M_MMAP_MAX -4, M_TRIM_THRESHOLD -1, M_TOP_PAD -2.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc" and not torch.cuda.is_available():
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-4, 0)
+        mallopt(-1, 2**31 - 1)
+        mallopt(-2, 2**28)

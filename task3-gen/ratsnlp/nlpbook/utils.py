@@ -1,0 +1,27 @@
+"""The book's two small helpers: a fixed seed, and a log."""
+
+import logging
+import sys
+from dataclasses import asdict
+
+import transformers
+
+
+def set_seed(args, quiet: bool = False) -> None:
+    """Seed Python, NumPy and PyTorch with ``args.seed``; None leaves them as they are. Says which, unless ``quiet``."""
+    if args.seed is not None:
+        transformers.set_seed(args.seed)
+    if not quiet:
+        print("시드를 고정하지 않습니다: 실행할 때마다 결과가 다릅니다." if args.seed is None else f"시드를 {args.seed}(으)로 고정합니다.")
+
+
+def set_logger(args) -> None:
+    """Let the library's log appear on standard error, and log the arguments."""
+    logger = logging.getLogger("ratsnlp")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    logger.setLevel(logging.INFO)
+    logger.info("설정: %s", asdict(args))

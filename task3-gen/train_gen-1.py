@@ -1,0 +1,67 @@
+"""KoGPT2를 영화 리뷰(NSMC)로 미세조정합니다.
+
+배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 맞히는 법을 배웁니다. 리뷰 앞에 '긍정'이나 '부정'을 붙여 두면, 그 말로
+시작하는 글을 이어 쓰게 됩니다.
+
+    python task3-gen/train_gen-1.py                  # 아래 설정대로
+    python task3-gen/train_gen-1.py --epochs 1       # 설정 하나를 바꿔서
+    python task3-gen/train_gen-1.py 설정.json        # {"epochs": 1, "batch_size": 16}
+
+모델(1.25억 매개변수)은 처음 한 번 내려받습니다. GPU를 권합니다.
+결과는 output/nsmc-gen/train_gen-by-kogpt2에 생깁니다. 다음은 infer_gen-1.py와 serve_gen-1.py입니다.
+"""
+
+import torch
+from torch.utils.data import DataLoader, SequentialSampler
+
+from ratsnlp import nlpbook
+from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
+from ratsnlp.nlpbook.generation.arguments import OUTPUT
+
+if __name__ == "__main__":
+    args = nlpbook.load_arguments(
+        GenerationTrainArguments,
+        pretrained_model_name="skt/kogpt2-base-v2",
+        downstream_corpus_name="nsmc",  # ~/Korpora/nsmc에 없으면 내려받습니다.
+        downstream_model_dir=OUTPUT / "nsmc-gen/train_gen-by-kogpt2",
+        max_seq_length=64,  # 어휘가 51,200개라 토큰이 길어서, 거의 모든 리뷰가 64토큰에 들어갑니다.
+        batch_size=32 if torch.cuda.is_available() else 4,  # 책과 같습니다. GPU 메모리 8GB면 넉넉하고, CPU에서는 한 걸음을 짧게 합니다.
+        learning_rate=5e-5,  # 책과 같습니다.
+        epochs=3,  # 책과 같습니다.
+        seed=7,
+    )
+    nlpbook.set_seed(args)
+    nlpbook.set_logger(args)
+
+    # 1. 말뭉치와 토크나이저
+    nlpbook.fetch_corpus(args)
+    corpus = NsmcCorpus()
+    tokenizer = load_tokenizer(args.pretrained_model_name, eos_token="</s>")
+
+    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다.
+    train_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="train")
+    train_dataloader = DataLoader(
+        train_dataset,
+        batch_size=args.batch_size,
+        sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
+        collate_fn=nlpbook.data_collator,
+        num_workers=args.cpu_workers,
+    )
+
+    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다.
+    val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
+    val_dataloader = DataLoader(
+        val_dataset,
+        batch_size=args.batch_size,
+        sampler=SequentialSampler(val_dataset),
+        collate_fn=nlpbook.data_collator,
+        num_workers=args.cpu_workers,
+    )
+
+    # 4. 모델과 과제
+    model = load_model(args.pretrained_model_name, tokenizer)
+    task = GenerationTask(model, args)
+
+    # 5. 학습: 에폭이 끝날 때마다 가장 좋은 체크포인트를 남깁니다.
+    trainer = nlpbook.get_trainer(args)
+    trainer.fit(task, train_dataloaders=train_dataloader, val_dataloaders=val_dataloader)
