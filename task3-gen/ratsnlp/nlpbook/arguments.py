@@ -74,18 +74,17 @@ class _KoreanParser(argparse.ArgumentParser):
         raise UserError(message)
 
 
-def _converter(name: str, kind: type):
-    def convert(text):
-        if kind is bool and text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        if kind is bool or text is None:
-            raise UserError(f"{name}: 뒤에 값이 필요합니다." if text is None else f"{name}: true나 false여야 하는데 {text!r}입니다.")
-        try:
-            return kind(text)
-        except ValueError:
-            raise UserError(f"{name}: {'정수' if kind is int else '수'}여야 하는데 {text!r}입니다.") from None
-
-    return convert
+def _convert(name: str, kind: type, text: str | None):
+    if text is None:
+        raise UserError(f"{name}: 뒤에 값이 필요합니다.")
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"{name}: true나 false여야 하는데 {text!r}입니다.")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise UserError(f"{name}: {'정수' if kind is int else '수'}여야 하는데 {text!r}입니다.") from None
 
 
 def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
@@ -101,17 +100,13 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
         help_text = spec.metadata["help"] + ("" if default is None else f" (기본값: {default})")
         group.add_argument(
             f"--{name}", dest=name, default=argparse.SUPPRESS, metavar="값", nargs="?", const="true" if kind is bool else None,
-            type=_converter(name, kind), help=help_text.replace("%", "%%"))
+            help=help_text.replace("%", "%%"))
     found, unknown = parser.parse_known_args(argv)
     if unknown:
         close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), specs, n=1)
         hint = f" 혹시 --{close[0]}인가요?" if close else " --help로 쓸 수 있는 옵션을 볼 수 있습니다."
         raise UserError(f"{unknown[0]}: 없는 옵션입니다.{hint}")
-    given = vars(found)
-    for name, value in given.items():
-        if value is None:
-            raise UserError(f"{name}: 뒤에 값이 필요합니다.")
-    return given
+    return {name: _convert(name, argument_class.type_of(name), text) for name, text in vars(found).items()}
 
 
 def _read_json(argument_class, path: str) -> dict:

@@ -25,7 +25,8 @@ def get_trainer(args, return_trainer_only=True):
     """
     keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements; what matters is told below
-    warnings.filterwarnings("ignore", message=".*(LeafSpec|does not have many workers|exists and is not empty)")
+    for needless in ("LeafSpec", "does not have many workers", "exists and is not empty", "smaller than the logging interval"):
+        warnings.filterwarnings("ignore", message=f".*{needless}")
     mode, monitor = args.monitor.split()
     checkpoint_callback = ModelCheckpoint(
         dirpath=args.downstream_model_dir, filename="{epoch}-{val_loss:.2f}", monitor=monitor, mode=mode,

@@ -17,10 +17,10 @@ CHUNK = 10_000  # texts tokenized at a time: keeps the tokenizer's Python object
 
 @dataclass
 class GenerationExample:
-    """A text, and how many of its first characters are the control word and its space (not counted in bits per character)."""
+    """A text, and what it begins with that is not its author's: the control word and a space."""
 
     text: str
-    control_characters: int = 0
+    control: str = ""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class NsmcCorpus:
         """
         file = Path(data_root_path) / f"ratings_{mode}.txt"
         words = {"0": "부정", "1": "긍정"}
-        return [GenerationExample(f"{words[label]} {review}", control_characters=3) for review, label in _read_rows(file)]
+        return [GenerationExample(f"{words[label]} {review}", control=f"{words[label]} ") for review, label in _read_rows(file)]
 
 
 def _read_rows(file: Path):
@@ -137,8 +137,9 @@ def convert_examples_to_features(examples: list[GenerationExample], tokenizer, a
         for example, ids, spans in zip(chunk, encoded["input_ids"], encoded["offset_mapping"], strict=True):
             pieces.append(np.asarray(ids, dtype=np.int32))
             lengths.append(len(ids))
-            control_tokens.append(sum(end <= example.control_characters for _, end in spans))
-            characters.append(max(spans[-1][1] - example.control_characters, 0))
+            word = len(example.control.rstrip())
+            control_tokens.append(sum(end <= word for _, end in spans))
+            characters.append(max(spans[-1][1] - len(example.control), 0))
     return FlatFeatures(
         np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)]), np.asarray(control_tokens), np.asarray(characters),
         args.max_seq_length, tokenizer.eos_token_id)
@@ -151,8 +152,9 @@ def check_eos_token(tokenizer) -> None:
     """
     if tokenizer.eos_token is None:
         raise UserError('토크나이저에 eos_token이 없습니다. from_pretrained(…, eos_token="</s>")처럼 지정하세요.')
-    if tokenizer.eos_token_id >= tokenizer.vocab_size:
-        known = [token for token in ("</s>", "<|endoftext|>") if tokenizer.convert_tokens_to_ids(token) in range(tokenizer.vocab_size)]
+    vocab = tokenizer.get_vocab()
+    if vocab.get(tokenizer.eos_token, tokenizer.vocab_size) >= tokenizer.vocab_size:
+        known = [token for token in ("</s>", "<|endoftext|>") if vocab.get(token, tokenizer.vocab_size) < tokenizer.vocab_size]
         hint = f' 이 모델의 것은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""
         raise UserError(f"eos_token: {tokenizer.eos_token!r}은(는) 이 토크나이저의 어휘에 없습니다.{hint}")
 
@@ -230,7 +232,7 @@ class HeldOutDataset(Dataset):
 
     def __init__(self, args, tokenizer, documents: list[str]):
         eos = tokenizer.eos_token
-        examples = [GenerationExample(eos + document, control_characters=len(eos)) for document in documents]
+        examples = [GenerationExample(eos + document, control=eos) for document in documents]
         self.features = convert_examples_to_features(examples, tokenizer, args)
 
     def __len__(self):

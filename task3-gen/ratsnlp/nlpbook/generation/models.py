@@ -45,11 +45,8 @@ def load_tokenizer(name: str, eos_token: str | None = None) -> PreTrainedTokeniz
         UserError: no such model, the hub is out of reach, or ``eos_token`` is not in the vocabulary.
     """
     tokenizer = _from_pretrained(PreTrainedTokenizerFast, name)
-    declared = tokenizer.eos_token
-    if eos_token or declared is None:
+    if eos_token or tokenizer.eos_token is None:
         tokenizer.eos_token = eos_token or "</s>"
-    if tokenizer.convert_tokens_to_ids(tokenizer.eos_token) is None:
-        tokenizer.add_special_tokens({"eos_token": tokenizer.eos_token})
     check_eos_token(tokenizer)
     return tokenizer
 

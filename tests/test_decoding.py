@@ -1,0 +1,89 @@
+import unicodedata
+
+import pytest
+import torch
+from transformers import set_seed
+
+from ratsnlp.nlpbook import UserError
+from ratsnlp.nlpbook.generation import SETTINGS, GenerationInferArguments, encode_prompt, load_for_inference, load_pretrained, readable
+
+
+def test_the_sixteen_settings_of_the_tutorial_in_order():
+    arguments = [setting.arguments for setting in SETTINGS]
+    assert len(arguments) == 16 and all(a["min_length"] == 10 and a["max_length"] == 50 for a in arguments)
+    assert [a["do_sample"] for a in arguments] == [False] * 8 + [True] * 8
+    knobs = [{k: v for k, v in a.items() if k not in ("do_sample", "min_length", "max_length")} for a in arguments]
+    assert knobs == [
+        {}, {"num_beams": 3}, {"num_beams": 1}, {"no_repeat_ngram_size": 3}, {"repetition_penalty": 1.0}, {"repetition_penalty": 1.1},
+        {"repetition_penalty": 1.2}, {"repetition_penalty": 1.5}, {"top_k": 50}, {"top_k": 1}, {"top_k": 50, "temperature": 0.01},
+        {"top_k": 50, "temperature": 1.0}, {"top_k": 50, "temperature": 1e8}, {"top_p": 0.92}, {"top_p": 0.01},
+        {"repetition_penalty": 1.5, "no_repeat_ngram_size": 3, "temperature": 0.9, "top_k": 50, "top_p": 0.92}]
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return load_pretrained("kogpt-mini")
+
+
+@pytest.fixture(scope="module")
+def texts(bundled):
+    model, tokenizer = bundled
+    input_ids = encode_prompt(model, tokenizer, "안녕하세요")
+    found = []
+    for setting in SETTINGS:
+        set_seed(7)
+        with torch.inference_mode():
+            found.append(readable(tokenizer, model.generate(input_ids, **setting.arguments)[0]))
+    return found
+
+
+def test_each_hint_that_promises_the_same_text_keeps_its_word(texts):
+    for number in (3, 5, 10, 15):
+        assert texts[number - 1] == texts[0], number
+    assert texts[11] == texts[8]
+    assert len({texts[number - 1] for number in (1, 8, 9, 13, 16)}) == 5
+    assert all(text.startswith("안녕하세요") for text in texts)
+
+
+def test_settings_are_shown_as_one_types_them():
+    assert str(SETTINGS[3]) == "do_sample=False, min_length=10, max_length=50, no_repeat_ngram_size=3"
+
+
+def test_the_prompts_last_space_is_left_to_the_next_token(bundled):
+    model, tokenizer = bundled
+    assert torch.equal(encode_prompt(model, tokenizer, "긍정 "), encode_prompt(model, tokenizer, "긍정"))
+
+
+@pytest.mark.parametrize(("prompt", "max_length", "message"), [
+    ("", 50, "빈 글"), (" \n", 50, "빈 글"), ("가나다라 " * 100, 50, "자리가 없습니다"),
+    ("긍정", 1, "자리가 없습니다"), ("긍정", 257, "256 이하여야 하는데 257"),
+])
+def test_a_prompt_that_does_not_fit_is_told(bundled, prompt, max_length, message):
+    with pytest.raises(UserError, match=message):
+        encode_prompt(*bundled, prompt, max_length)
+
+
+class FakeTokenizer:
+    def __init__(self, text):
+        self.text = text
+
+    def decode(self, token_ids, skip_special_tokens):
+        assert skip_special_tokens
+        return self.text
+
+
+@pytest.mark.parametrize("text", ["ㅋㅋㅋ 웃김 ㅠㅠ", "ㅇㅈ", "ㄳ합니다", "가나다 한글 ABC 😂", "ㄱㄴㄷㄹㅏㅓㅗㅜ ㅎㅎ"])
+def test_lone_jamo_come_back_as_people_type_them(text):
+    """KoGPT2's tokenizer applies NFKC; where that loses nothing but the kind of jamo, the text comes back."""
+    mangled = unicodedata.normalize("NFKC", text)
+    assert readable(FakeTokenizer(mangled), []) == text
+
+
+def test_jamo_that_belong_together_become_a_syllable():
+    assert readable(FakeTokenizer(unicodedata.normalize("NFD", "한글 ㅋ")), []) == "한글 ㅋ"
+
+
+def test_a_finetuned_folder_is_loaded_instead(finetuned_folder, tiny_folder):
+    tuned, _ = load_for_inference(GenerationInferArguments(str(tiny_folder), str(finetuned_folder)))
+    plain, tokenizer = load_for_inference(GenerationInferArguments(str(tiny_folder)), eos_token="</s>")
+    assert not torch.equal(tuned.transformer.wte.weight, plain.transformer.wte.weight) and tokenizer.eos_token == "</s>"

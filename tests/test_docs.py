@@ -1,0 +1,33 @@
+import re
+
+import pytest
+from conftest import REPOSITORY, SCRIPTS
+
+
+def test_the_readme_names_scripts_that_exist():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    scripts = set(re.findall(r"task3-gen/[\w-]+\.py", text))
+    assert len(scripts) >= 12 and all((REPOSITORY / script).is_file() for script in scripts)
+    for command in ("make demo", "make test", "pip install -r requirements.txt", "python -m pytest"):
+        assert command in text
+    for folder in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (REPOSITORY / folder).exists(), folder
+
+
+def test_the_readme_opens_in_korean_and_names_licences_and_driver():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert re.search("[가-힣]", text.splitlines()[2])
+    for word in ("CC BY-NC-SA 4.0", "Apache-2.0", "CC0", "MIT", "580", "In English"):
+        assert word in text, word
+
+
+def test_every_requirement_is_pinned_with_a_reason():
+    text = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+ +# .*[가-힣].*", line) for line in lines), lines
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.py")), ids=lambda path: path.name)
+def test_the_project_speaks_of_itself_alone(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"/root/|/work/|/home/\w", text)

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from conftest import SCRIPTS, run_script
+
+from ratsnlp.nlpbook import UserError
+from ratsnlp.nlpbook.generation import GenerationTrainArguments, HeldOutDataset, PackedDataset, load_pretrained, load_tokenizer
+
+SPECIAL = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]
+NASTY = ["ㅋㅋㅋㅋ ㅠㅠ", "😂👍❤️‍🔥", "  두 칸  띄움 ", "퓛뷁 꿹", '"인용" \'따옴표\'',
+         "<0x41> <unk>가 아님", "漢字 かな Ünï", "a", " ", "탭\t과 \u200b"]
+
+
+def test_special_tokens_have_kogpt2s_ids(tokenizer):
+    assert tokenizer.convert_ids_to_tokens(list(range(7))) == SPECIAL and len(tokenizer) == 1200
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id) == (0, 1, 3, 5)
+
+
+@pytest.mark.parametrize("which", ["bundled", "just trained"])
+def test_text_comes_back_and_nothing_is_unknown(tokenizer, documents, which):
+    tokenizer = load_tokenizer("kogpt-mini") if which == "bundled" else tokenizer
+    for text in NASTY + documents:
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.decode(ids) == text
+        assert text == NASTY[5] or tokenizer.unk_token_id not in ids
+    assert tokenizer.convert_ids_to_tokens(tokenizer("긍정 좋다")["input_ids"])[0] == "▁긍정"
+    assert tokenizer.convert_ids_to_tokens(tokenizer("부정 싫다")["input_ids"])[0] == "▁부정"
+
+
+def test_every_real_review_comes_back(nsmc):
+    from ratsnlp.nlpbook.generation import NsmcCorpus
+
+    tokenizer = load_tokenizer("kogpt-mini")
+    texts = [example.text for mode in ("train", "test") for example in NsmcCorpus().get_examples(nsmc, mode)]
+    ids = tokenizer(texts)["input_ids"]
+    assert sum(tokenizer.unk_token_id in row for row in ids) == 0
+    assert sum(a != b for a, b in zip(tokenizer.batch_decode(ids), texts, strict=True)) == 0
+
+
+def test_packed_rows_hold_every_document_once_without_padding(tokenizer, documents, tmp_path):
+    args = GenerationTrainArguments(max_seq_length=64)
+    packed = PackedDataset(args, tokenizer, documents, tmp_path)
+    stream = np.concatenate([packed[index].input_ids for index in range(len(packed))])
+    expected = [token for document in documents for token in [1, *tokenizer(document)["input_ids"]]]
+    assert stream.tolist() == expected[: len(stream)] and len(expected) - len(stream) < 64
+    assert all(packed[0].attention_mask) and len(packed.lengths) == len(packed)
+    with pytest.raises(UserError, match="64토큰 한 줄을 채우지 못합니다"):
+        PackedDataset(args, tokenizer, ["짧다"], tmp_path)
+
+
+def test_held_out_documents_count_their_own_characters(tokenizer, documents):
+    held_out = HeldOutDataset(GenerationTrainArguments(max_seq_length=200), tokenizer, documents[:20])
+    for index, document in enumerate(documents[:20]):
+        assert held_out[index].characters == len(document) and held_out[index].control_tokens == 1
+        assert held_out[index].input_ids[0] == tokenizer.eos_token_id
+
+
+def test_the_script_makes_a_model_that_loads(documents, tmp_path):
+    text = tmp_path / "글 모음.txt"
+    text.write_text("\n".join(documents[:600]) + "\n", encoding="utf-8")
+    done = run_script(
+        "pretrain_gen-0.py", "--corpus_path", text, "--output_dir", tmp_path / "모델", "--downstream_model_dir", tmp_path / "작업",
+        "--vocab_size", "900", "--n_layer", "1", "--n_head", "2", "--n_embd", "32", "--max_seq_length", "64", "--batch_size", "32")
+    assert done.returncode == 0, done.stderr[-3000:]
+    model, tokenizer = load_pretrained(str(tmp_path / "모델"))
+    assert len(tokenizer) == model.config.vocab_size == 900 and model.config.n_positions == 64
+    assert model.config.resid_pdrop == 0.1 and tokenizer.eos_token == "</s>"
+    assert (tmp_path / "모델/model.safetensors").stat().st_size < 2.2 * model.num_parameters()  # half precision
+
+
+def test_the_bundled_model_is_small_half_precision_and_speaks_korean():
+    folder = SCRIPTS / "kogpt-mini"
+    assert (folder / "model.safetensors").stat().st_size <= 16 * 2**20 and (folder / "README.md").is_file()
+    model, tokenizer = load_pretrained("kogpt-mini")
+    assert 6e6 < model.num_parameters() < 8e6 and model.config.max_position_embeddings == 256
+    assert tokenizer.convert_ids_to_tokens(list(range(7))) == SPECIAL

@@ -1,0 +1,160 @@
+import json
+import platform
+import resource
+import signal
+import subprocess
+import sys
+import time
+from hashlib import sha256
+
+import pytest
+import torch
+from conftest import SCRIPTS, run_fit, run_script, tiny_config, user_error, write_corpus
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ratsnlp.nlpbook import UserError
+from ratsnlp.nlpbook.callbacks import WholeFileCheckpointIO
+from ratsnlp.nlpbook.errors import explain
+from ratsnlp.nlpbook.generation import load_finetuned
+from ratsnlp.nlpbook.trainer import get_trainer, keep_freed_memory
+
+
+def test_training_leaves_checkpoint_config_tokenizer_record_and_logs(finetuned_folder):
+    names = {path.name for path in finetuned_folder.iterdir()}
+    assert {"config.json", "tokenizer.json", "tokenizer_config.json", "train_record.json", "huggingface", "tensorboard"} <= names
+    assert not [name for name in names if "tmp" in name]
+    checkpoints = [name for name in names if name.endswith(".ckpt")]
+    assert len(checkpoints) == 1 and checkpoints[0].startswith("epoch=0-val_loss=")
+    assert list((finetuned_folder / "tensorboard").rglob("events.*"))
+
+
+def test_a_checkpoint_is_plain_weights(finetuned_folder):
+    checkpoint = torch.load(next(finetuned_folder.glob("*.ckpt")), weights_only=True)
+    assert all(name.startswith("model.") for name in checkpoint["state_dict"])
+    assert "optimizer_states" not in checkpoint
+    assert checkpoint["hyper_parameters"]["max_seq_length"] == 32
+
+
+def test_the_record_says_how_to_get_the_same_again(finetuned_folder):
+    record = json.loads((finetuned_folder / "train_record.json").read_text(encoding="utf-8"))
+    assert record["state"] == "finished" and record["seed"] == record["arguments"]["seed"] == 7
+    assert record["versions"]["torch"] == torch.__version__ and record["versions"]["python"] == platform.python_version()
+    assert {"loss", "val_loss", "val_bits_per_char", "seconds", "epoch"} <= record["epochs"][0].keys()
+    corpus = finetuned_folder.parent / "slice" / "ratings_train.txt"
+    assert record["data_sha256"]["ratings_train.txt"] == sha256(corpus.read_bytes()).hexdigest()
+    assert f"val_loss={record['epochs'][0]['val_loss']:.2f}" in record["best_checkpoint"]
+    assert record["git_commit"] is None or len(record["git_commit"].removesuffix("-dirty")) == 40
+
+
+def test_the_exported_folder_is_read_by_programs_that_know_nothing_of_us(finetuned_folder, tokenizer):
+    folder = finetuned_folder / "huggingface"
+    assert json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
+    text = "긍정 더빙이 ㅋㅋ 😂"
+    assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == tokenizer(text)["input_ids"]
+    exported = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    model, _ = load_finetuned(finetuned_folder)
+    assert all(torch.equal(tensor, exported[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_best_epoch_is_exported_not_the_last(make_args, tmp_path):
+    """Forty reviews read thirty times are learnt by heart: the val_loss turns up again before the end."""
+    args = make_args(epochs=30, learning_rate=1e-2)
+    trainer, task = run_fit(args)
+    losses = [epoch["val_loss"] for epoch in json.loads((tmp_path / "out/train_record.json").read_text())["epochs"]]
+    best = losses.index(min(losses))
+    assert trainer.checkpoint_callback.best_model_path.split("epoch=")[1].startswith(f"{best}-")
+    assert best < 29, "this test needs a run whose last epoch is not its best"
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "out/huggingface").state_dict()
+    assert any(not torch.equal(tensor, exported[name]) for name, tensor in task.model.state_dict().items())
+
+
+def test_test_mode_runs_one_batch_and_saves_nothing(make_args, tmp_path):
+    run_fit(make_args(test_mode=True))
+    assert not list((tmp_path / "out").rglob("*.ckpt")) and not (tmp_path / "out/train_record.json").exists()
+
+
+def test_a_second_run_keeps_the_first_ones_checkpoint(make_args, tmp_path):
+    run_fit(make_args(epochs=1))
+    run_fit(make_args(epochs=1))
+    assert [path.name.removesuffix(".ckpt")[-3:] for path in sorted((tmp_path / "out").glob("*.ckpt"))][0] == "-v1"
+    assert len(list((tmp_path / "out").glob("*.ckpt"))) == 2
+
+
+def test_another_models_folder_is_not_overwritten(make_args, tmp_path, tokenizer):
+    args = make_args(epochs=1)
+    run_fit(args)
+    before = (tmp_path / "out/config.json").read_bytes()
+    config = tiny_config("gpt2", tokenizer)
+    config.n_layer = 1
+    with pytest.raises(UserError, match="다른 모델의 체크포인트가 있습니다. --downstream_model_dir"):
+        run_fit(args, model=AutoModelForCausalLM.from_config(config))
+    assert (tmp_path / "out/config.json").read_bytes() == before
+
+
+def test_return_trainer_only_false_gives_the_callback_too(make_args):
+    callback, trainer = get_trainer(make_args(), return_trainer_only=False)
+    assert callback is trainer.checkpoint_callback
+
+
+def test_keep_freed_memory_does_no_harm():
+    keep_freed_memory()
+    assert torch.ones(2**20).sum() == 2**20
+
+
+def test_out_of_gpu_memory_says_which_flags_help():
+    message = explain(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"))
+    assert "--batch_size" in message and "--max_seq_length" in message and "\n" not in message
+    assert explain(RuntimeError("a bug")) is None
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    """The checkpoint that is there stays as it is when the next one does not fit on the disk."""
+    target = tmp_path / "epoch=0-val_loss=1.00.ckpt"
+    WholeFileCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(3)}}, target)
+    before = target.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="디스크에 자리가 없어"):
+            WholeFileCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(10**6)}}, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert target.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+@pytest.fixture
+def command(tmp_path, tiny_folder):
+    write_corpus(tmp_path)
+    return ["--pretrained_model_name", tiny_folder, "--downstream_corpus_root_dir", tmp_path, "--downstream_corpus_name", "slice",
+            "--downstream_model_dir", tmp_path / "out", "--max_seq_length", "32", "--batch_size", "8"]
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(command, tmp_path):
+    assert run_script("train_gen-0.py", *command, "--epochs", "1").returncode == 0
+    checkpoint = next((tmp_path / "out").glob("*.ckpt"))
+    before = checkpoint.read_bytes()
+
+    def fill_disk():  # a file may not grow beyond this: what a full disk is to the program
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    line = user_error(run_script("train_gen-0.py", *command, "--epochs", "1", "--learning_rate", "0.01", preexec_fn=fill_disk))
+    assert "디스크에 자리가 없어" in line
+    assert checkpoint.read_bytes() == before and len(list((tmp_path / "out").glob("*.ckpt"))) == 1
+    assert not [path for path in (tmp_path / "out").iterdir() if "tmp" in path.name]
+    load_finetuned(tmp_path / "out")
+
+
+def test_ctrl_c_ends_tidily_and_keeps_the_last_checkpoint(command, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, SCRIPTS / "train_gen-0.py", *map(str, command), "--epochs", "100000"], stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out").glob("*.ckpt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode not in (0, None) and "Traceback" not in stderr
+    assert "중단했습니다. 마지막 체크포인트: " in stderr
+    assert json.loads((tmp_path / "out/train_record.json").read_text())["state"] == "interrupted"
+    load_finetuned(tmp_path / "out")
