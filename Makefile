@@ -12,7 +12,7 @@ all: lint test
 demo: .venv/installed
 	.venv/bin/python task3-gen/train_gen-0.py
 	.venv/bin/python task3-gen/infer_gen-0.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini --input_sentence 긍정
-	@echo "\n이제 웹 페이지를 열어 보세요: .venv/bin/python task3-gen/serve_gen-0.py 를 실행하고 http://127.0.0.1:9000 으로"
+	@printf '\n%s\n' '이제 웹 페이지를 열어 보세요: .venv/bin/python task3-gen/serve_gen-0.py'
 
 test: .venv/installed
 	.venv/bin/python -m pytest

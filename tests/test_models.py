@@ -1,6 +1,8 @@
+import http.server
 import io
 import os
 import pickle
+import threading
 import zipfile
 
 import pytest
@@ -9,7 +11,7 @@ from conftest import HUB_NAMES, tiny_config
 from transformers import AutoModelForCausalLM
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import load_checkpoint, load_finetuned, load_model, load_pretrained, load_tokenizer
+from ratsnlp.nlpbook.generation import load_checkpoint, load_config, load_finetuned, load_model, load_pretrained, load_tokenizer
 
 
 @pytest.fixture
@@ -108,11 +110,22 @@ def test_code_in_an_old_style_pickle_does_not_run(model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["skt/kogpt2-base-v3", "/없는/폴더", "그냥 글"])
-def test_a_wrong_name_or_an_unreachable_hub_is_one_line(name):
-    for load in (load_tokenizer, load_pretrained):
-        with pytest.raises(UserError, match="불러오지 못했습니다.*--pretrained_model_name") as caught:
+def test_an_unreachable_hub_is_one_line(name):
+    for load in (load_tokenizer, load_pretrained, load_config):
+        with pytest.raises(UserError, match="허브에 닿지 않습니다.*--pretrained_model_name kogpt-mini") as caught:
             load(name)
         assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_name_that_the_hub_does_not_know_is_told_as_such(monkeypatch):
+    """A local server stands in for the hub: it answers, and has nothing."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        with pytest.raises(UserError, match="그런 이름이 없거나 공개되어 있지 않습니다.404."):
+            load_tokenizer("no/such")
+        hub.shutdown()
 
 
 def test_a_folder_without_a_model_is_told(tmp_path):

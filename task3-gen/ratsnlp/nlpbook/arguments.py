@@ -139,6 +139,8 @@ def load_arguments(argument_class, json_file_path=None, **defaults):
     if json_file_path is not None:
         return argument_class(**{**defaults, **_read_json(argument_class, json_file_path)})
     install_excepthook()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # an emoji must not end a script whose output goes to a file in cp949
     argv = sys.argv[1:]
     if len(argv) == 1 and argv[0].endswith(".json"):
         return argument_class(**{**defaults, **_read_json(argument_class, argv[0])})

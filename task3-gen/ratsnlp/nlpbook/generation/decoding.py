@@ -3,6 +3,8 @@
 import unicodedata
 from dataclasses import dataclass, field
 
+import torch
+
 from ..errors import UserError
 from .arguments import GenerationInferArguments
 from .models import load_finetuned, load_pretrained
@@ -54,10 +56,12 @@ def readable(tokenizer, token_ids) -> str:
 
 
 def load_for_inference(args: GenerationInferArguments, eos_token: str | None = None):
-    """``(model, tokenizer)``: the fine-tuned one if ``args`` names its folder, else the pretrained one."""
+    """``(model, tokenizer)``: the fine-tuned one if ``args`` names its folder, else the pretrained one; on the GPU where there is one."""
     if args.downstream_model_dir is not None:
-        return load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
-    return load_pretrained(args.pretrained_model_name, eos_token)
+        model, tokenizer = load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
+    else:
+        model, tokenizer = load_pretrained(args.pretrained_model_name, eos_token)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
 def encode_prompt(model, tokenizer, prompt: str, max_length: int = 50):

@@ -3,8 +3,11 @@
 import pickle
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import torch
+from huggingface_hub import constants, get_session
+from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ..errors import UserError
@@ -20,19 +23,35 @@ _BROKEN = "체크포인트가 아니거나, 잘렸거나 깨졌습니다. 다른
 
 
 def _from_pretrained(loader, name: str, **options):
+    """``loader.from_pretrained``: from the bundled folder or the local cache if it is there, else from the hub."""
     source = str(KOGPT_MINI) if name == "kogpt-mini" else name
+    try:
+        return loader.from_pretrained(source, local_files_only=True, **options)
+    except (OSError, ValueError) as error:
+        if Path(source).is_dir():
+            raise UserError(f"{source} 폴더의 모델을 읽을 수 없습니다: {str(error).strip().partition(chr(10))[0]}") from error
+    _ask_hub(name)
     try:
         return loader.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
-        if Path(name).is_dir() or name == "kogpt-mini":
-            raise UserError(f"{source} 폴더의 모델을 읽을 수 없습니다: {_first_line(error)}") from error
-        raise UserError(
-            f"모델 {name!r}을(를) 불러오지 못했습니다: 이름이 틀렸거나 허깅페이스 허브에 닿지 않습니다. --pretrained_model_name과 인터넷 "
-            "연결을 확인하세요. 인터넷 없이 해 보려면 --pretrained_model_name kogpt-mini를 쓰세요.") from error
+        raise UserError(f"모델 {name!r}을(를) 내려받지 못했습니다: {str(error).strip().partition(chr(10))[0]}") from error
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _ask_hub(name: str) -> None:
+    """One question whether the hub has the model; ``from_pretrained`` itself retries each of its files for minutes without a network.
+
+    Raises:
+        UserError: the hub is out of reach, or has no such model.
+    """
+    advice = "인터넷 없이 해 보려면 --pretrained_model_name kogpt-mini를 쓰세요."
+    try:
+        url = f"{constants.ENDPOINT}/{quote(name)}/resolve/main/config.json"
+        answer = get_session().head(url, timeout=10, follow_redirects=True)
+    except (HTTPError, OfflineModeIsEnabled) as error:
+        reason = "이 컴퓨터에 없고, 허깅페이스 허브에 닿지 않습니다"
+        raise UserError(f"모델 {name!r}: {reason}. 이름과 인터넷 연결을 확인하세요. {advice}") from error
+    if answer.status_code >= 400:
+        raise UserError(f"모델 {name!r}: 허깅페이스 허브에 그런 이름이 없거나 공개되어 있지 않습니다({answer.status_code}). {advice}")
 
 
 def load_tokenizer(name: str, eos_token: str | None = None) -> PreTrainedTokenizerFast:
