@@ -79,6 +79,11 @@ def test_lone_jamo_come_back_as_people_type_them(text):
     assert readable(FakeTokenizer(mangled), []) == text
 
 
+def test_half_a_character_is_left_out(tokenizer):
+    ids = tokenizer("좋다 😂")["input_ids"]
+    assert readable(tokenizer, ids) == "좋다 😂" and readable(tokenizer, ids[:-1]).rstrip() == "좋다"
+
+
 def test_jamo_that_belong_together_become_a_syllable():
     assert readable(FakeTokenizer(unicodedata.normalize("NFD", "한글 ㅋ")), []) == "한글 ㅋ"
 

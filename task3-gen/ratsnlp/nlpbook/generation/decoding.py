@@ -50,9 +50,12 @@ _AS_TYPED = {ord(unicodedata.normalize("NFKC", jamo)): jamo for jamo in _JAMO}
 
 
 def readable(tokenizer, token_ids) -> str:
-    """The text of ``token_ids`` (T,) without special tokens, lone conjoining jamo put back as people type them."""
+    """The text of ``token_ids`` (T,) without special tokens, lone conjoining jamo put back as people type them.
+
+    Bytes that the model wrote without finishing their character (U+FFFD once decoded) are left out.
+    """
     text = unicodedata.normalize("NFC", tokenizer.decode(token_ids, skip_special_tokens=True))
-    return text.translate(_AS_TYPED)
+    return text.translate(_AS_TYPED).replace("\ufffd", "")
 
 
 def load_for_inference(args: GenerationInferArguments, eos_token: str | None = None):
