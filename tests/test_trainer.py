@@ -10,6 +10,7 @@ from hashlib import sha256
 import pytest
 import torch
 from conftest import SCRIPTS, run_fit, run_script, tiny_config, user_error, write_corpus
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ratsnlp.nlpbook import UserError
@@ -105,6 +106,18 @@ def test_out_of_gpu_memory_says_which_flags_help():
     message = explain(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"))
     assert "--batch_size" in message and "--max_seq_length" in message and "\n" not in message
     assert explain(RuntimeError("a bug")) is None
+
+
+def test_a_full_disk_is_known_from_rust_libraries_too(tmp_path, tokenizer):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        for write in (lambda: save_file({"a": torch.ones(1000)}, tmp_path / "a"), lambda: tokenizer.save_pretrained(tmp_path)):
+            with pytest.raises(Exception, match="os error") as caught:
+                write()
+            assert "디스크에 자리가 없어" in explain(caught.value)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

@@ -21,7 +21,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from transformers import AutoConfig, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from .errors import NO_SPACE, UserError, no_space_message
+from .errors import UserError, is_no_space, no_space_message
 from .generation.arguments import best_checkpoint
 from .generation.tokenizer import save_tokenizer
 
@@ -45,8 +45,7 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except (OSError, RuntimeError) as error:  # torch.save turns a failed write into a RuntimeError
-            cause = error if isinstance(error, OSError) else error.__context__
-            if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+            if is_no_space(error) or is_no_space(error.__context__):
                 raise UserError(no_space_message(path)) from error
             raise
         finally:

@@ -1,6 +1,7 @@
 """Errors for people: one Korean line that says what is wrong and what to type next."""
 
 import errno
+import re
 import sys
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -8,6 +9,14 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class UserError(ValueError):
     """A mistake that its user can mend; the message is one Korean line."""
+
+
+def is_no_space(error: BaseException | None) -> bool:
+    """Whether a write failed for want of room; safetensors and tokenizers, written in Rust, tell it in their message alone."""
+    if isinstance(error, OSError):
+        return error.errno in NO_SPACE
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return told is not None and int(told[1]) in NO_SPACE
 
 
 def no_space_message(path) -> str:
@@ -19,8 +28,8 @@ def explain(error: BaseException) -> str | None:
     """The Korean line for an exception that is no bug of the program's, else None."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in NO_SPACE:
-        return no_space_message(error.filename or "파일")
+    if is_no_space(error):
+        return no_space_message(getattr(error, "filename", None) or "파일")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return ("GPU 메모리가 모자랍니다. --batch_size를 절반으로 줄이거나 --max_seq_length를 줄이고, "

@@ -24,10 +24,10 @@ PARAMETERS = {
     "top_k": (int, 50, 1, 1000),
     "repetition_penalty": (float, 1.0, 1.0, 10.0),
     "no_repeat_ngram_size": (int, 0, 0, MAX_POSITIONS),
-    "temperature": (float, 1.0, 0.0, 1e8),
+    "temperature": (float, 1.0, 0.0, 100.0),
 }
 GUIDE = "처리 중 오류가 발생했습니다.\n변수의 입력 범위를 확인하세요.\n\n" + "\n".join(
-    f"{name}: {least} 이상 {most} 이하의 {'정수' if kind is int else '실수'}" for name, (kind, _, least, most) in PARAMETERS.items())
+    f"{name}: {least:g} 이상 {most:g} 이하의 {'정수' if kind is int else '실수'}" for name, (kind, _, least, most) in PARAMETERS.items())
 
 
 def parse_request(body) -> dict:
@@ -65,7 +65,7 @@ def _number(name: str, value):
     if not math.isfinite(number) or (kind is int and not number.is_integer()):
         raise UserError(f"{name}: {'정수' if kind is int else '수'}여야 하는데 {str(value)[:40]!r}입니다.")
     if not least <= number <= most:
-        raise UserError(f"{name}: {least} 이상 {most} 이하여야 하는데 {number:g}입니다.")
+        raise UserError(f"{name}: {least:g} 이상 {most:g} 이하여야 하는데 {number:g}입니다.")
     return kind(number)
 
 
