@@ -11,7 +11,7 @@
 결과는 output/nsmc-gen/train_gen-by-kogpt-mini에 생깁니다. 다음은 infer_gen-0.py와 serve_gen-0.py입니다.
 """
 
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
@@ -48,12 +48,12 @@ if __name__ == "__main__":
         num_workers=args.cpu_workers,
     )
 
-    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다.
+    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다. 토큰마다의 평균이라 순서는 값을 바꾸지 않습니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
     val_dataloader = DataLoader(
         val_dataset,
         batch_size=args.batch_size,
-        sampler=SequentialSampler(val_dataset),
+        sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
         collate_fn=nlpbook.data_collator,
         num_workers=args.cpu_workers,
     )

@@ -7,12 +7,13 @@
     python task3-gen/train_gen-2.py --epochs 1       # 설정 하나를 바꿔서
     python task3-gen/train_gen-2.py 설정.json        # {"epochs": 1, "batch_size": 16}
 
-모델(12억 매개변수)은 처음 한 번 내려받습니다. 가중치, 기울기, 옵티마이저가 매개변수마다 16바이트, 모두 약 19GB라 24GB GPU가 필요합니다.
+모델(12억 매개변수)은 처음 한 번 내려받습니다. 가중치, 기울기, 옵티마이저가 매개변수마다 16바이트, 모두 약 19GB이고 계산에 더
+쓰므로, 32GB GPU를 권합니다(셈한 값).
 결과는 output/nsmc-gen/train_gen-by-kogpt-trinity에 생깁니다. 다음은 infer_gen-2.py와 serve_gen-2.py입니다.
 """
 
 import torch
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
@@ -24,7 +25,7 @@ if __name__ == "__main__":
         pretrained_model_name="skt/ko-gpt-trinity-1.2B-v0.5",
         downstream_corpus_name="nsmc",  # ~/Korpora/nsmc에 없으면 내려받습니다.
         downstream_model_dir=OUTPUT / "nsmc-gen/train_gen-by-kogpt-trinity",
-        max_seq_length=64,  # 어휘가 51,200개라 토큰이 길어서, 거의 모든 리뷰가 64토큰에 들어갑니다.
+        max_seq_length=96,  # 리뷰 1,000개 가운데 999개가 다 들어갑니다. 짧은 배치는 짧은 대로 계산하므로 손해가 없습니다.
         batch_size=16 if torch.cuda.is_available() else 1,  # 가중치와 옵티마이저가 메모리를 거의 다 쓰므로 작게 잡습니다.
         learning_rate=1e-5,  # 큰 모델은 이미 많이 알고 있으므로 조금만 움직입니다.
         epochs=1,  # 큰 모델은 리뷰 15만 개를 한 번 보면 충분히 배우고, 더 보면 외웁니다.
@@ -48,12 +49,12 @@ if __name__ == "__main__":
         num_workers=args.cpu_workers,
     )
 
-    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다.
+    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다. 토큰마다의 평균이라 순서는 값을 바꾸지 않습니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
     val_dataloader = DataLoader(
         val_dataset,
         batch_size=args.batch_size,
-        sampler=SequentialSampler(val_dataset),
+        sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
         collate_fn=nlpbook.data_collator,
         num_workers=args.cpu_workers,
     )

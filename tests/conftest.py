@@ -131,7 +131,7 @@ def make_args(tmp_path, tiny_folder):
     return make
 
 
-def run_fit(args, model=None, max_length=None):
+def run_fit(args, model=None):
     """Train as the scripts do; returns the trainer and the task."""
     from torch.utils.data import DataLoader
 
@@ -148,7 +148,8 @@ def run_fit(args, model=None, max_length=None):
         task,
         train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(train, args),
                                      collate_fn=nlpbook.data_collator),
-        val_dataloaders=DataLoader(test, batch_size=args.batch_size, collate_fn=nlpbook.data_collator))
+        val_dataloaders=DataLoader(test, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(test, args),
+                                   collate_fn=nlpbook.data_collator))
     return trainer, task
 
 

@@ -17,7 +17,7 @@ from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.callbacks import WholeFileCheckpointIO
 from ratsnlp.nlpbook.errors import explain
 from ratsnlp.nlpbook.generation import load_finetuned
-from ratsnlp.nlpbook.trainer import get_trainer, keep_freed_memory
+from ratsnlp.nlpbook.trainer import get_trainer
 
 
 def test_training_leaves_checkpoint_config_tokenizer_record_and_logs(finetuned_folder):
@@ -95,11 +95,6 @@ def test_another_models_folder_is_not_overwritten(make_args, tmp_path, tokenizer
 def test_return_trainer_only_false_gives_the_callback_too(make_args):
     callback, trainer = get_trainer(make_args(), return_trainer_only=False)
     assert callback is trainer.checkpoint_callback
-
-
-def test_keep_freed_memory_does_no_harm():
-    keep_freed_memory()
-    assert torch.ones(2**20).sum() == 2**20
 
 
 def test_out_of_gpu_memory_says_which_flags_help():

@@ -64,7 +64,7 @@ def _checked(spec, value, kind):
     return value
 
 
-class _KoreanFormatter(argparse.HelpFormatter):
+class _KoreanFormatter(argparse.RawDescriptionHelpFormatter):
     def add_usage(self, usage, actions, groups, prefix=None):
         super().add_usage(usage, actions, groups, "사용법: ")
 

@@ -116,9 +116,9 @@ class RunRecord(Callback):
             self.record.update(state="finished", best_checkpoint=Path(best).name, seconds=round(time.monotonic() - self.started, 1))
             self._write()
             logger.info("가장 좋은 체크포인트: %s", best)
-            if best_checkpoint(self.folder) != Path(best):
-                logger.warning("이 폴더에는 val_loss가 더 낮은 예전 체크포인트 %s이(가) 있습니다. serve_gen은 그것을 씁니다.",
-                               best_checkpoint(self.folder).name)
+            lowest = best_checkpoint(self.folder).name
+            if lowest != Path(best).name:
+                logger.warning("이 폴더에는 val_loss가 더 낮은 예전 체크포인트 %s이(가) 있습니다. serve_gen은 그것을 씁니다.", lowest)
 
     def on_exception(self, trainer, module, exception):
         if self.record:

@@ -1,9 +1,6 @@
-"""The Lightning trainer: the precision and memory habits that suit the machine, checkpoints and logs."""
+"""The Lightning trainer: the precision that suits the machine, checkpoints and logs."""
 
-import ctypes
 import logging
-import platform
-import sys
 import warnings
 
 import pytorch_lightning as pl
@@ -23,7 +20,6 @@ def get_trainer(args, return_trainer_only=True):
     and tokenizer, the best weights as a plain ``save_pretrained`` folder (``huggingface/``), the record of the run
     (``train_record.json``) and TensorBoard's logs. With ``return_trainer_only=False`` it returns ``(checkpoint_callback, trainer)``.
     """
-    keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements; what matters is told below
     for needless in ("LeafSpec", "does not have many workers", "exists and is not empty", "smaller than the logging interval"):
         warnings.filterwarnings("ignore", message=f".*{needless}")
@@ -47,16 +43,3 @@ def best_precision(fp16: bool = False) -> str:
     if torch.cuda.is_available():
         return "16-mixed" if fp16 or not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16-mixed"
     return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep freed memory instead of giving it back to the kernel (Linux on CPU; elsewhere nothing happens).
-
-    A step frees and asks again for tensors of 100 MB; getting each as fresh zeroed pages costs as long as the arithmetic does.
-    See mallopt(3): M_MMAP_MAX -4, M_TRIM_THRESHOLD -1, M_TOP_PAD -2.
-    """
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc" and not torch.cuda.is_available():
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-4, 0)
-        mallopt(-1, 2**31 - 1)
-        mallopt(-2, 2**28)

@@ -10,6 +10,8 @@ from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
 
+LOGIT_ROWS = 512  # logits computed at a time
+
 
 class GenerationTask(LightningModule):
     """Fine-tunes a causal language model on batches of :func:`ratsnlp.nlpbook.data_collator`.
@@ -44,8 +46,11 @@ class GenerationTask(LightningModule):
         counts = position <= lengths
         # Padding is on the right, where causal attention does not look: no mask is needed, and the fast kernel is used.
         hidden = self.model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
-        logits = self.model.get_output_embeddings()(hidden[counts])  # the vocabulary is wide: not for positions that do not count
-        losses = F.cross_entropy(logits.float(), input_ids[:, 1:][counts], reduction="none")
+        # The vocabulary is wide: no logits for positions that do not count, and a few rows of them at a time. A tensor of 100 MB is given
+        # back to the system and asked for again in each step, which takes as long as computing it.
+        rows = zip(hidden[counts].split(LOGIT_ROWS), input_ids[:, 1:][counts].split(LOGIT_ROWS), strict=True)
+        project = self.model.get_output_embeddings()
+        losses = torch.cat([F.cross_entropy(project(states).float(), targets, reduction="none") for states, targets in rows])
         return losses, (position >= batch["control_tokens"][:, None])[counts]
 
     def training_step(self, batch, batch_idx):
