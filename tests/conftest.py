@@ -48,11 +48,11 @@ def hub(tmp_path_factory) -> Path:
         (cache / "refs" / "main").write_text("0" * 40)
         if not (snapshot / "tokenizer.json").exists():  # Trinity's own is not at hand; KoGPT2's has as many tokens
             shutil.copy(source / "skt--kogpt2-base-v2" / "tokenizer.json", snapshot)
-        fields = json.loads((snapshot / "config.json").read_text())
+        fields = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
         (snapshot / "config.json").write_text(json.dumps(fields | narrow[fields["model_type"]]))
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(snapshot), dtype=torch.float16)
-        published = (snapshot / "config.json").read_text()
+        published = (snapshot / "config.json").read_text(encoding="utf-8")
         model.save_pretrained(snapshot)
         (snapshot / "config.json").write_text(published)
     return home
@@ -166,11 +166,11 @@ def finetuned_folder(tiny_folder, tmp_path_factory) -> Path:
     return root / "out"
 
 
-def run_script(script: str, *flags, cwd=None, env=None, preexec_fn=None) -> subprocess.CompletedProcess:
+def run_script(script: str, *flags, cwd=None, env=None) -> subprocess.CompletedProcess:
     """Run a script of ``task3-gen`` as its user would."""
     return subprocess.run(
         [sys.executable, str(SCRIPTS / script), *map(str, flags)], cwd=cwd, env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})},
-        capture_output=True, text=True, encoding="utf-8", timeout=300, preexec_fn=preexec_fn, check=False)
+        capture_output=True, text=True, encoding="utf-8", timeout=300, check=False)
 
 
 def user_error(completed: subprocess.CompletedProcess) -> str:

@@ -30,7 +30,8 @@ def test_fields_of_the_old_library_come_first_in_its_order():
 @pytest.mark.parametrize(("name", "value", "bound"), [
     ("epochs", 0, "1 이상"), ("batch_size", 0, "1 이상"), ("max_seq_length", 1, "2 이상"), ("learning_rate", 0, "0.0보다|0보다"),
     ("learning_rate", float("nan"), "유한한 수"), ("epochs", 1.5, "정수"), ("epochs", "3", "정수"), ("fp16", "yes", "true나 false"),
-    ("seed", -1, "0 이상"), ("recipe", "fast", "standard"), ("monitor", "val_loss", "min이나 max"), ("save_top_k", 0, "-1"),
+    ("seed", -1, "0 이상"), ("recipe", "fast", "standard"), ("monitor", "val_loss", "min이나 max"),
+    ("monitor", "min foo", "가운데 하나"), ("save_top_k", 0, "-1"),
     ("warmup_ratio", 1.1, "1 이하"), ("cpu_workers", -1, "0 이상"), ("pretrained_model_name", None, "글"),
 ])
 def test_a_value_out_of_bounds_is_named_with_its_bound(name, value, bound):

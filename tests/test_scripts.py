@@ -1,6 +1,7 @@
 """The scripts as a user runs them: subprocesses, from any folder, Hangul and spaces in the paths."""
 
 import json
+import os
 import pickle
 import re
 import signal
@@ -43,8 +44,6 @@ class Served:
     """A ``serve_gen`` script running on a port of its own."""
 
     def __init__(self, script, *flags, env=None, cwd=None):
-        import os
-
         self.process = subprocess.Popen(
             [sys.executable, SCRIPTS / script, *map(str, flags), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})}, cwd=cwd)
@@ -57,7 +56,7 @@ class Served:
         return self
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
         _, stderr = self.process.communicate(timeout=60)
         assert "Traceback" not in stderr, stderr
 
@@ -117,7 +116,7 @@ def test_the_four_scripts_of_a_kind_differ_only_in_settings(kind):
 
     assert steps(1) == steps(2) == steps(3)
     assert [line for line in steps(0) if line not in steps(1)] == []
-    assert all(25 <= len((SCRIPTS / f"{kind}_gen-{n}.py").read_text().splitlines()) <= 70 for n in range(4))
+    assert all(25 <= len((SCRIPTS / f"{kind}_gen-{n}.py").read_text(encoding="utf-8").splitlines()) <= 70 for n in range(4))
 
 
 @pytest.mark.parametrize("script", ["train_gen-0.py", "infer_gen-1.py", "serve_gen-2.py", "pretrain_gen-0.py"])
@@ -165,8 +164,6 @@ class Mischief:
         self.target = target
 
     def __reduce__(self):
-        import os
-
         return os.mkdir, (self.target,)
 
 
@@ -198,4 +195,4 @@ def test_settings_from_a_json_file(place):
     (place / "설정.json").write_text(json.dumps(settings), encoding="utf-8")
     done = run_script("train_gen-0.py", "설정.json", cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads((place / "출력/train_record.json").read_text())["arguments"]["batch_size"] == 24
+    assert json.loads((place / "출력/train_record.json").read_text(encoding="utf-8"))["arguments"]["batch_size"] == 24

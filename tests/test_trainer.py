@@ -1,10 +1,10 @@
 import json
 import platform
-import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from hashlib import sha256
 
 import pytest
@@ -49,7 +49,7 @@ def test_the_record_says_how_to_get_the_same_again(finetuned_folder):
 
 def test_the_exported_folder_is_read_by_programs_that_know_nothing_of_us(finetuned_folder, tokenizer):
     folder = finetuned_folder / "huggingface"
-    assert json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["tokenizer_class"] == "PreTrainedTokenizerFast"
     text = "긍정 더빙이 ㅋㅋ 😂"
     assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == tokenizer(text)["input_ids"]
     exported = AutoModelForCausalLM.from_pretrained(folder).state_dict()
@@ -61,7 +61,7 @@ def test_the_best_epoch_is_exported_not_the_last(make_args, tmp_path):
     """Forty reviews read thirty times are learnt by heart: the val_loss turns up again before the end."""
     args = make_args(epochs=30, learning_rate=1e-2)
     trainer, task = run_fit(args)
-    losses = [epoch["val_loss"] for epoch in json.loads((tmp_path / "out/train_record.json").read_text())["epochs"]]
+    losses = [epoch["val_loss"] for epoch in json.loads((tmp_path / "out/train_record.json").read_text(encoding="utf-8"))["epochs"]]
     best = losses.index(min(losses))
     assert trainer.checkpoint_callback.best_model_path.split("epoch=")[1].startswith(f"{best}-")
     assert best < 29, "this test needs a run whose last epoch is not its best"
@@ -103,16 +103,23 @@ def test_out_of_gpu_memory_says_which_flags_help():
     assert explain(RuntimeError("a bug")) is None
 
 
-def test_a_full_disk_is_known_from_rust_libraries_too(tmp_path, tokenizer):
+@contextmanager
+def files_up_to(size: int):
+    """No file may grow beyond ``size`` bytes: what a full disk is to the program."""
+    resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        for write in (lambda: save_file({"a": torch.ones(1000)}, tmp_path / "a"), lambda: tokenizer.save_pretrained(tmp_path)):
-            with pytest.raises(Exception, match="os error") as caught:
-                write()
-            assert "디스크에 자리가 없어" in explain(caught.value)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_known_from_rust_libraries_too(tmp_path, tokenizer):
+    for write in (lambda: save_file({"a": torch.ones(1000)}, tmp_path / "a"), lambda: tokenizer.save_pretrained(tmp_path)):
+        with files_up_to(1000), pytest.raises(Exception, match="os error") as caught:
+            write()
+        assert "디스크에 자리가 없어" in explain(caught.value)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -120,13 +127,8 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "epoch=0-val_loss=1.00.ckpt"
     WholeFileCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(3)}}, target)
     before = target.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(UserError, match="디스크에 자리가 없어"):
-            WholeFileCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(10**6)}}, target)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with files_up_to(100_000), pytest.raises(UserError, match="디스크에 자리가 없어"):
+        WholeFileCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(10**6)}}, target)
     assert target.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
@@ -141,17 +143,15 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(command, tmp_path
     assert run_script("train_gen-0.py", *command, "--epochs", "1").returncode == 0
     checkpoint = next((tmp_path / "out").glob("*.ckpt"))
     before = checkpoint.read_bytes()
-
-    def fill_disk():  # a file may not grow beyond this: what a full disk is to the program
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    line = user_error(run_script("train_gen-0.py", *command, "--epochs", "1", "--learning_rate", "0.01", preexec_fn=fill_disk))
+    with files_up_to(100_000):  # the script inherits it
+        line = user_error(run_script("train_gen-0.py", *command, "--epochs", "1", "--learning_rate", "0.01"))
     assert "디스크에 자리가 없어" in line
     assert checkpoint.read_bytes() == before and len(list((tmp_path / "out").glob("*.ckpt"))) == 1
     assert not [path for path in (tmp_path / "out").iterdir() if "tmp" in path.name]
     load_finetuned(tmp_path / "out")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows에서는 다른 프로세스에 Ctrl-C를 보낼 수 없습니다.")
 def test_ctrl_c_ends_tidily_and_keeps_the_last_checkpoint(command, tmp_path):
     process = subprocess.Popen(
         [sys.executable, SCRIPTS / "train_gen-0.py", *map(str, command), "--epochs", "100000"], stdout=subprocess.DEVNULL,
@@ -164,5 +164,5 @@ def test_ctrl_c_ends_tidily_and_keeps_the_last_checkpoint(command, tmp_path):
     stderr = process.communicate(timeout=60)[1]
     assert process.returncode not in (0, None) and "Traceback" not in stderr
     assert "중단했습니다. 마지막 체크포인트: " in stderr
-    assert json.loads((tmp_path / "out/train_record.json").read_text())["state"] == "interrupted"
+    assert json.loads((tmp_path / "out/train_record.json").read_text(encoding="utf-8"))["state"] == "interrupted"
     load_finetuned(tmp_path / "out")

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytorch_lightning as pl
 import torch
@@ -99,8 +100,11 @@ class RunRecord(Callback):
             "started": datetime.now(UTC).isoformat(timespec="seconds"), "epochs": [],
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        module.model.config.save_pretrained(self.folder)
-        save_tokenizer(dataset.tokenizer, self.folder)
+        with TemporaryDirectory(dir=self.folder, prefix=".") as temporary:  # so that earlier checkpoints keep whole ones
+            module.model.config.save_pretrained(temporary)
+            save_tokenizer(dataset.tokenizer, temporary)
+            for file in Path(temporary).iterdir():
+                os.replace(file, self.folder / file.name)
         self._write()
 
     def on_train_epoch_end(self, trainer, module):  # Lightning has validated this epoch by now
@@ -135,15 +139,12 @@ class RunRecord(Callback):
     def _export(self, model, tokenizer, best):
         disable_progress_bar()
         state_dict = torch.load(best, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        target, temporary = self.folder / EXPORT, self.folder / f".{EXPORT}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            model.save_pretrained(temporary, state_dict={name.removeprefix("model."): tensor for name, tensor in state_dict.items()})
-            save_tokenizer(tokenizer, temporary)
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with TemporaryDirectory(dir=self.folder, prefix=".") as temporary:
+            exported = Path(temporary) / EXPORT
+            model.save_pretrained(exported, state_dict={name.removeprefix("model."): tensor for name, tensor in state_dict.items()})
+            save_tokenizer(tokenizer, exported)
+            shutil.rmtree(self.folder / EXPORT, ignore_errors=True)
+            os.replace(exported, self.folder / EXPORT)
 
     def _write(self):
         temporary = self.folder / f".{RECORD}.tmp"

@@ -49,8 +49,8 @@ class GenerationTrainArguments(Arguments):
         super().__post_init__()
         self.downstream_corpus_root_dir = str(Path(self.downstream_corpus_root_dir).expanduser())
         self.downstream_model_dir = str(Path(self.downstream_model_dir).expanduser())
-        if not re.fullmatch(r"(min|max) \S+", self.monitor):
-            raise UserError(f"monitor: 'min val_loss'처럼 min이나 max, 빈칸, 이름이어야 하는데 {self.monitor!r}입니다.")
+        if not re.fullmatch(r"(min|max) (val_loss|val_bits_per_char|loss)", self.monitor):
+            raise UserError(f"monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 {self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
         if self.fp16:
