@@ -10,8 +10,6 @@ from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
 
-LOGIT_ROWS = 512  # logits computed at a time
-
 
 class GenerationTask(LightningModule):
     """Fine-tunes a causal language model on batches of :func:`ratsnlp.nlpbook.data_collator`.
@@ -41,16 +39,21 @@ class GenerationTask(LightningModule):
         review's own unless it belongs to the control word; eos is.
         """
         lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
-        input_ids = batch["input_ids"][:, : int(lengths.max()) + 1]
+        width = int(lengths.max())
+        input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
         position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
         counts = position <= lengths
         # Padding is on the right, where causal attention does not look: no mask is needed, and the fast kernel is used.
         hidden = self.model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
-        # The vocabulary is wide: no logits for positions that do not count, and a few rows of them at a time. A tensor of 100 MB is given
+        states, targets = hidden[counts], input_ids[:, 1:][counts]
+        total = len(targets)
+        # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in 64s, so that they are few.
+        states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
+        # The vocabulary is wide: no logits for positions that do not count, and 512 rows of them at a time. A tensor of 100 MB is given
         # back to the system and asked for again in each step, which takes as long as computing it.
-        rows = zip(hidden[counts].split(LOGIT_ROWS), input_ids[:, 1:][counts].split(LOGIT_ROWS), strict=True)
         project = self.model.get_output_embeddings()
-        losses = torch.cat([F.cross_entropy(project(states).float(), targets, reduction="none") for states, targets in rows])
+        rows = zip(states.split(512), targets.split(512), strict=True)
+        losses = torch.cat([F.cross_entropy(project(some).float(), goal, reduction="none") for some, goal in rows])[:total]
         return losses, (position >= batch["control_tokens"][:, None])[counts]
 
     def training_step(self, batch, batch_idx):
