@@ -72,7 +72,7 @@ class FakeTokenizer:
         return self.text
 
 
-@pytest.mark.parametrize("text", ["ㅋㅋㅋ 웃김 ㅠㅠ", "ㅇㅈ", "ㄳ합니다", "가나다 한글 ABC 😂", "ㄱㄴㄷㄹㅏㅓㅗㅜ ㅎㅎ"])
+@pytest.mark.parametrize("text", ["ㅋㅋㅋ 웃김 ㅠㅠ", "ㅇㅈ", "ㄳ합니다", "가나다 한글 ABC 😂", "ㄱㄴㄷㄹ ㅏㅓㅗㅜ ㅎㅎ"])
 def test_lone_jamo_come_back_as_people_type_them(text):
     """KoGPT2's tokenizer applies NFKC; where that loses nothing but the kind of jamo, the text comes back."""
     mangled = unicodedata.normalize("NFKC", text)

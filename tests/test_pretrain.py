@@ -7,7 +7,7 @@ from ratsnlp.nlpbook.generation import GenerationTrainArguments, HeldOutDataset,
 
 SPECIAL = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]
 NASTY = ["ㅋㅋㅋㅋ ㅠㅠ", "😂👍❤️‍🔥", "  두 칸  띄움 ", "퓛뷁 꿹", '"인용" \'따옴표\'',
-         "<0x41> <unk>가 아님", "漢字 かな Ünï", "a", " ", "탭\t과 \u200b"]
+         "<0x41> 가 아님", "漢字 かな Ünï", "a", " ", "탭\t과 \u200b"]
 
 
 def test_special_tokens_have_kogpt2s_ids(tokenizer):
@@ -21,7 +21,7 @@ def test_text_comes_back_and_nothing_is_unknown(tokenizer, documents, which):
     for text in NASTY + documents:
         ids = tokenizer(text)["input_ids"]
         assert tokenizer.decode(ids) == text
-        assert text == NASTY[5] or tokenizer.unk_token_id not in ids
+        assert tokenizer.unk_token_id not in ids
     assert tokenizer.convert_ids_to_tokens(tokenizer("긍정 좋다")["input_ids"])[0] == "▁긍정"
     assert tokenizer.convert_ids_to_tokens(tokenizer("부정 싫다")["input_ids"])[0] == "▁부정"
 
