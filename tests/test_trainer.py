@@ -69,6 +69,11 @@ def test_the_best_epoch_is_exported_not_the_last(make_args, tmp_path):
     assert any(not torch.equal(tensor, exported[name]) for name, tensor in task.model.state_dict().items())
 
 
+def test_each_epoch_has_an_order_of_its_own(make_args):
+    trainer, _ = run_fit(make_args(epochs=3))
+    assert trainer.train_dataloader.sampler.epoch == 2  # Lightning has told the sampler
+
+
 def test_test_mode_runs_one_batch_and_saves_nothing(make_args, tmp_path):
     run_fit(make_args(test_mode=True))
     assert not list((tmp_path / "out").rglob("*.ckpt")) and not (tmp_path / "out/train_record.json").exists()

@@ -67,6 +67,9 @@ class ProgressBar(TQDMProgressBar):
         self._samples += len(batch["input_ids"])
         super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
 
+    def on_exception(self, trainer, module, exception):
+        print()  # what is told next begins on a line of its own, not behind the bar
+
     def get_metrics(self, trainer, module):
         metrics = super().get_metrics(trainer, module)
         metrics.pop("v_num", None)
@@ -134,7 +137,7 @@ class RunRecord(Callback):
         if isinstance(exception, KeyboardInterrupt):
             best = trainer.checkpoint_callback.best_model_path
             kept = f"마지막 체크포인트: {best}" if best else "한 에폭을 마치기 전이라 이번 체크포인트는 없습니다."
-            print(f"\n중단했습니다. {kept}", file=sys.stderr)
+            print(f"중단했습니다. {kept}", file=sys.stderr)
 
     def _export(self, model, tokenizer, best):
         disable_progress_bar()

@@ -29,7 +29,7 @@ def get_trainer(args, return_trainer_only=True):
         save_top_k=args.save_top_k, save_weights_only=True)
     trainer = pl.Trainer(
         max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator="auto", devices=1, precision=best_precision(args.fp16),
-        callbacks=[checkpoint_callback, RunRecord(args), ProgressBar()], plugins=[WholeFileCheckpointIO()],
+        callbacks=[checkpoint_callback, ProgressBar(), RunRecord(args)], plugins=[WholeFileCheckpointIO()],
         logger=TensorBoardLogger(args.downstream_model_dir, name="tensorboard"), log_every_n_steps=10,
         enable_model_summary=False)
     logger.info("장치: %s, 정밀도: %s", torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU", trainer.precision)
