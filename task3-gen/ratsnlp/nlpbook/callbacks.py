@@ -19,6 +19,7 @@ import torch
 import transformers
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
@@ -56,6 +57,8 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar, with samples a second and the time that the whole run will still take."""
 
+    BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix}"  # short: what counts has to fit a terminal of 80 columns
+
     def __init__(self):
         super().__init__(refresh_rate=1 if sys.stdout.isatty() else 50)
 
@@ -71,14 +74,12 @@ class ProgressBar(TQDMProgressBar):
         print()  # what is told next begins on a line of its own, not behind the bar
 
     def get_metrics(self, trainer, module):
-        metrics = super().get_metrics(trainer, module)
-        metrics.pop("v_num", None)
+        metrics = {name: f"{value:.2f}" for name, value in super().get_metrics(trainer, module).items() if name != "v_num"}
         if trainer.training and self._samples:
             seconds = time.monotonic() - self._started
             steps = trainer.global_step - self._first_step
             left = seconds / steps * (trainer.estimated_stepping_batches - trainer.global_step) if steps else 0
-            metrics["samples/s"] = f"{self._samples / seconds:.0f}"
-            metrics["남은 시간"] = f"{int(left) // 3600}:{int(left) // 60 % 60:02}:{int(left) % 60:02}"
+            metrics = {"samples/s": f"{self._samples / seconds:.0f}", "남은 시간": tqdm.format_interval(left), **metrics}
         return metrics
 
 

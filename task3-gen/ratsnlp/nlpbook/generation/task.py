@@ -69,7 +69,7 @@ class GenerationTask(LightningModule):
         self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses), sync_dist=True)
         characters = max(int(batch["characters"].sum()), 1)
         bits_per_char = losses[own].sum() / (math.log(2) * characters)
-        self.log("val_bits_per_char", bits_per_char, prog_bar=True, batch_size=characters, sync_dist=True)
+        self.log("val_bits_per_char", bits_per_char, batch_size=characters, sync_dist=True)
 
     def configure_optimizers(self):
         total_steps = int(self.trainer.estimated_stepping_batches)
