@@ -2,6 +2,7 @@ import http.server
 import io
 import os
 import pickle
+import shutil
 import threading
 import zipfile
 
@@ -131,6 +132,13 @@ def test_a_name_that_the_hub_does_not_know_is_told_as_such(monkeypatch):
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(UserError, match="폴더의 모델을 읽을 수 없습니다"):
         load_tokenizer(str(tmp_path))
+
+
+def test_a_truncated_model_file_is_told(tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path, dirs_exist_ok=True)
+    os.truncate(tmp_path / "model.safetensors", 5000)
+    with pytest.raises(UserError, match="폴더의 모델을 읽을 수 없습니다"):
+        load_pretrained(str(tmp_path))
 
 
 def test_a_wrong_eos_token_is_an_error_not_a_new_row(tiny_folder):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import torch
 from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ..errors import UserError
@@ -27,7 +28,7 @@ def _from_pretrained(loader, name: str, **options):
     source = str(KOGPT_MINI) if name == "kogpt-mini" else name
     try:
         return loader.from_pretrained(source, local_files_only=True, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         if Path(source).is_dir():
             raise UserError(f"{source} 폴더의 모델을 읽을 수 없습니다: {str(error).strip().partition(chr(10))[0]}") from error
     _ask_hub(name)
