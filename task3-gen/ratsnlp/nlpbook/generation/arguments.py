@@ -146,11 +146,10 @@ def best_checkpoint(folder: str | Path) -> Path:
         UserError: the folder is missing or has no such file.
     """
     found = []
-    for file in Path(folder).glob("*.ckpt"):
+    for file in sorted(Path(folder).glob("*.ckpt"), reverse=True):  # of equals, min takes the first
         loss, version = _VAL_LOSS.search(file.name), _VERSION.search(file.name)
         if loss:
             found.append((float(loss[1]), -int(version[1]) if version else 0, file))
     if not found:
         raise UserError(f"{folder}에 체크포인트(…val_loss=….ckpt)가 없습니다. 먼저 train_gen-N.py로 학습하세요.")
-    lowest = min(found, key=lambda entry: entry[:2])[:2]
-    return max(file for *key, file in found if tuple(key) == lowest)
+    return min(found, key=lambda entry: entry[:2])[2]
