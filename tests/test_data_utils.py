@@ -1,5 +1,8 @@
+import errno
 import functools
 import http.server
+import os
+import shutil
 import socket
 import threading
 
@@ -92,6 +95,20 @@ def test_missing_files_are_downloaded_and_others_left_alone(tmp_path, server):
     args.force_download = True
     fetch_corpus(args)
     assert (tmp_path / "nsmc" / "ratings_train.txt").read_bytes() == (MINI / "ratings_train.txt").read_bytes()
+
+
+def test_a_corpus_that_does_not_fit_on_the_disk_is_not_left_cut_off(tmp_path, server, monkeypatch):
+    original = shutil.copyfile
+
+    def copy_half(source, target):
+        original(source, target)
+        os.truncate(target, 1000)
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", copy_half)
+    with pytest.raises(OSError, match="No space left"):
+        fetch_corpus(GenerationTrainArguments(downstream_corpus_root_dir=str(tmp_path)))
+    assert list((tmp_path / "nsmc").iterdir()) == []
 
 
 def test_a_failed_download_says_what_to_do_and_leaves_nothing(tmp_path, server):

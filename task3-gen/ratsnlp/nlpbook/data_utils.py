@@ -1,6 +1,8 @@
 """From features to batches, and the corpus files from wherever they are."""
 
+import os
 import random
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -38,15 +40,15 @@ class LengthGroupedSampler(Sampler):
         self.epoch = epoch
 
     def __iter__(self):
-        random = np.random.default_rng([self.seed, self.epoch])
-        order = random.permutation(len(self.lengths))
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(len(self.lengths))
         size = self.batch_size * MEGABATCH
         for start in range(0, len(order), size):
             part = order[start : start + size]
             order[start : start + size] = part[np.argsort(self.lengths[part], kind="stable")]
         whole = len(order) - len(order) % self.batch_size
         batches = order[:whole].reshape(-1, self.batch_size)
-        return iter(np.concatenate([random.permutation(batches).ravel(), order[whole:]]).tolist())
+        return iter(np.concatenate([generator.permutation(batches).ravel(), order[whole:]]).tolist())
 
 
 def fetch_corpus(args) -> None:
@@ -72,7 +74,12 @@ def fetch_corpus(args) -> None:
             raise UserError(f"nsmc를 내려받지 못했습니다({error}). 인터넷에 연결하거나 {advice}") from error
         folder.mkdir(parents=True, exist_ok=True)
         for name in missing:
-            (folder / name).write_bytes((Path(temporary) / "nsmc" / name).read_bytes())
+            unfinished = folder / f".{name}.tmp"  # a file under its name is taken for whole from then on
+            try:
+                shutil.copyfile(Path(temporary) / "nsmc" / name, unfinished)
+                os.replace(unfinished, folder / name)
+            finally:
+                unfinished.unlink(missing_ok=True)
 
 
 def read_documents(path: str | Path, seed: int | None = None) -> list[str]:
