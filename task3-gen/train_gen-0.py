@@ -11,7 +11,7 @@
 결과는 output/nsmc-gen/train_gen-by-kogpt-mini에 생깁니다. 다음은 infer_gen-0.py와 serve_gen-0.py입니다.
 """
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
@@ -38,12 +38,13 @@ if __name__ == "__main__":
     corpus = NsmcCorpus()
     tokenizer = load_tokenizer(args.pretrained_model_name, eos_token="</s>")
 
-    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다.
+    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다(책의 방법은 길이를 보지 않고 섞습니다).
     train_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="train")
+    grouped = args.recipe == "standard"
     train_dataloader = DataLoader(
         train_dataset,
         batch_size=args.batch_size,
-        sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
+        sampler=nlpbook.LengthGroupedSampler(train_dataset, args) if grouped else RandomSampler(train_dataset),
         collate_fn=nlpbook.data_collator,
         num_workers=args.cpu_workers,
     )

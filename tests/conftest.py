@@ -2,9 +2,13 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -180,3 +184,33 @@ def user_error(completed: subprocess.CompletedProcess) -> str:
     assert "Traceback" not in completed.stderr
     assert len(lines) == 1, completed.stderr[-3000:]
     return lines[0]
+
+
+def post(port, body):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+class Served:
+    """A ``serve_gen`` script running on a port of its own."""
+
+    def __init__(self, script, *flags, env=None, cwd=None):
+        self.process = subprocess.Popen(
+            [sys.executable, SCRIPTS / script, *map(str, flags), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})}, cwd=cwd)
+
+    def __enter__(self):
+        line = self.process.stdout.readline()
+        found = re.search(r"웹 페이지: http://127\.0\.0\.1:(\d+)", line)
+        assert found, line + self.process.communicate(timeout=60)[1]
+        self.port = int(found[1])
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+        _, stderr = self.process.communicate(timeout=60)
+        assert "Traceback" not in stderr, stderr

@@ -40,6 +40,13 @@ def test_a_value_out_of_bounds_is_named_with_its_bound(name, value, bound):
     assert str(caught.value).startswith(f"{name}: ") and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["warmup_ratio", "weight_decay"])
+def test_what_the_book_has_not_contradicts_its_recipe(name):
+    assert GenerationTrainArguments(recipe="book").recipe == "book"
+    with pytest.raises(UserError, match=f"^{name}: --recipe book에는 없는 설정인데 0.05입니다"):
+        GenerationTrainArguments(recipe="book", **{name: 0.05})
+
+
 def test_flags_win_over_the_script_and_the_script_over_the_class(monkeypatch):
     command_line(monkeypatch, "--epochs", "1", "--test_mode", "--overwrite_cache", "true", "--force_download=false")
     args = nlpbook.load_arguments(GenerationTrainArguments, epochs=5, batch_size=4)

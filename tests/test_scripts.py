@@ -4,16 +4,11 @@ import io
 import json
 import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 
 import pytest
 import torch
-from conftest import HUB_NAMES, SCRIPTS, run_script, user_error, write_corpus
+from conftest import HUB_NAMES, SCRIPTS, Served, post, run_script, user_error, write_corpus
 
 SHORT = {0: "kogpt-mini", 1: "kogpt2", 2: "kogpt-trinity", 3: "polyglot-ko-1.3b"}
 
@@ -29,36 +24,6 @@ def place(tmp_path):
 def training(place, number, *flags):
     return (f"train_gen-{number}.py", "--downstream_corpus_root_dir", place, "--downstream_corpus_name", "slice", "--downstream_model_dir",
             place / "결과 1", "--epochs", "1", "--batch_size", "16", *flags)
-
-
-def post(port, body):
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/api", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-class Served:
-    """A ``serve_gen`` script running on a port of its own."""
-
-    def __init__(self, script, *flags, env=None, cwd=None):
-        self.process = subprocess.Popen(
-            [sys.executable, SCRIPTS / script, *map(str, flags), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})}, cwd=cwd)
-
-    def __enter__(self):
-        line = self.process.stdout.readline()
-        found = re.search(r"웹 페이지: http://127\.0\.0\.1:(\d+)", line)
-        assert found, line + self.process.communicate(timeout=60)[1]
-        self.port = int(found[1])
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
-        _, stderr = self.process.communicate(timeout=60)
-        assert "Traceback" not in stderr, stderr
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])

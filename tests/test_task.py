@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from conftest import run_fit, tiny_config
 from torch.utils.data import DataLoader
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from ratsnlp.nlpbook import UserError, data_collator
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus
@@ -130,3 +130,21 @@ def test_the_books_loader_works_too(make_args, tokenizer, dataset):
     losses, own = task.token_losses(batch)
     counted = sum(min(int(length), 23) for length in dataset.lengths[:4])
     assert len(losses) == len(own) == counted
+
+
+def test_another_architectures_file_is_refused_where_transformers_reads_it_without_failing(tokenizer, make_args, tmp_path):
+    """The book's GPT2LMHeadModel.from_pretrained on Polyglot-Ko's file, a GPT-NeoX, gives random weights."""
+    AutoModelForCausalLM.from_config(tiny_config("gpt_neox", tokenizer)).save_pretrained(tmp_path / "neox")
+    with pytest.raises(UserError, match="GPTNeoXForCausalLM의 것인데 GPT2LMHeadModel"):
+        GenerationTask(GPT2LMHeadModel.from_pretrained(tmp_path / "neox"), make_args())
+    GenerationTask(AutoModelForCausalLM.from_pretrained(tmp_path / "neox"), make_args())
+
+
+def test_val_bits_per_char_means_the_same_under_either_recipe(make_args):
+    """It is measured without padding and token_type_ids, so that recipes can be compared; val_loss is the recipe's own."""
+    figures = {}
+    for recipe in ("standard", "book"):
+        trainer, _ = run_fit(make_args(recipe=recipe, learning_rate=1e-8, epochs=1))
+        figures[recipe] = {name: float(trainer.callback_metrics[name]) for name in ("val_loss", "val_bits_per_char")}
+    assert figures["book"]["val_bits_per_char"] == pytest.approx(figures["standard"]["val_bits_per_char"], rel=1e-2)  # bf16 against fp32
+    assert abs(figures["book"]["val_loss"] - figures["standard"]["val_loss"]) > 0.01

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import json
 import math
 import os
@@ -140,7 +141,8 @@ def load_arguments(argument_class, json_file_path=None, **defaults):
         return argument_class(**{**defaults, **_read_json(argument_class, json_file_path)})
     install_excepthook()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # an emoji must not end a script whose output goes to a file in cp949
+        if isinstance(stream, io.TextIOWrapper):  # a notebook's is none
+            stream.reconfigure(errors="replace")  # an emoji must not end a script whose output goes to a file in cp949
     argv = sys.argv[1:]
     if len(argv) == 1 and argv[0].endswith(".json"):
         return argument_class(**{**defaults, **_read_json(argument_class, argv[0])})

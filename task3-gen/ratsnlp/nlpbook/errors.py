@@ -10,6 +10,10 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class UserError(ValueError):
     """A mistake that its user can mend; the message is one Korean line."""
 
+    def _render_traceback_(self):
+        """What IPython shows in a notebook, where no excepthook of ours is asked."""
+        return [f"오류: {self}"]
+
 
 def is_no_space(error: BaseException | None) -> bool:
     """Whether a write failed for want of room; safetensors and tokenizers, written in Rust, tell it in their message alone."""

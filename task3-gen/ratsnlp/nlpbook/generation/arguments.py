@@ -41,7 +41,7 @@ class GenerationTrainArguments(Arguments):
     cpu_workers: int = argument(0, "데이터를 준비할 프로세스의 수(0은 따로 만들지 않음)", minimum=0)
     fp16: bool = argument(False, "GPU에서 16비트 부동소수점(float16)으로 학습")
     tpu_cores: int = argument(0, "옛 라이브러리의 옵션: TPU는 쓰지 않습니다", minimum=0)
-    recipe: str = argument("standard", "학습 방법", choices=("standard",))
+    recipe: str = argument("standard", "학습 방법: standard, 또는 ratsnlp 1.0.53과 똑같이 셈하는 book", choices=("standard", "book"))
     warmup_ratio: float = argument(0.1, "전체 걸음 가운데 학습률을 올리는 데 쓰는 비율", minimum=0, maximum=1)
     weight_decay: float = argument(0.01, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
 
@@ -53,6 +53,9 @@ class GenerationTrainArguments(Arguments):
             raise UserError(f"monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 {self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
+        for name in ("warmup_ratio", "weight_decay"):
+            if self.recipe == "book" and getattr(self, name) != getattr(GenerationTrainArguments, name):
+                raise UserError(f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
         if self.fp16:
             import torch
 
@@ -73,6 +76,8 @@ class GenerationPretrainArguments(GenerationTrainArguments):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.recipe != "standard":
+            raise UserError(f"recipe: 사전 학습은 standard로만 합니다. {self.recipe!r}은(는) 미세조정(train_gen-N.py)의 것입니다.")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd: n_head({self.n_head})의 배수여야 하는데 {self.n_embd}입니다.")
         self.output_dir = str(Path(self.output_dir).expanduser())

@@ -1,8 +1,9 @@
 """NSMC as the model sees it: read strictly, one control word before each review, token ids in one flat array."""
 
+import csv
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,14 @@ CHUNK = 10_000  # texts tokenized at a time: keeps the tokenizer's Python object
 
 @dataclass
 class GenerationExample:
-    """A text, and what it begins with that is not its author's: the control word and a space."""
+    """A text, and what it begins with that is not its author's: the control word and a space.
+
+    ``book_text`` is the text as ratsnlp 1.0.53 read it, where that differs; the recipe ``book`` learns from it.
+    """
 
     text: str
     control: str = ""
+    book_text: str | None = None
 
 
 @dataclass
@@ -49,7 +54,12 @@ class NsmcCorpus:
         """
         file = Path(data_root_path) / f"ratings_{mode}.txt"
         words = {"0": "부정", "1": "긍정"}
-        return [GenerationExample(f"{words[label]} {review}", control=f"{words[label]} ") for review, label in _read_rows(file)]
+        examples = []
+        for document, label in _read_rows(file):
+            control, review, book_review = f"{words[label]} ", unescape(document), unescape_as_book(document)
+            book_text = control + book_review if book_review != review else None
+            examples.append(GenerationExample(control + review, control, book_text))
+        return examples
 
 
 def _read_rows(file: Path):
@@ -73,7 +83,7 @@ def _read_rows(file: Path):
             raise UserError(f"{place}: 'id<탭>리뷰<탭>라벨'의 세 칸이어야 하는데 {len(columns)}칸입니다: {_shortened(columns)}")
         if columns[2] not in ("0", "1"):
             raise UserError(f"{place}: 라벨은 0(부정)이나 1(긍정)이어야 하는데 {columns[2]!r}입니다.")
-        yield unescape(columns[1]), columns[2]
+        yield columns[1], columns[2]
     if len(lines) < 2:
         raise UserError(f"{file}: 리뷰가 한 줄도 없습니다.")
 
@@ -96,6 +106,21 @@ def unescape(document: str) -> str:
             return document
         text = inside.replace('""', '"')
     return text if '"' in text else document
+
+
+def unescape_as_book(document: str) -> str:
+    """The review as ratsnlp 1.0.53 read it, by :mod:`csv`: of NSMC's two levels of escaping one is left.
+
+    A quote that is never closed, with which it swallowed the rows that follow, is a character here too.
+
+    >>> unescape_as_book('\"\"\"a \"\"\"\"b\"\"\"\"\"\"\"')
+    '"a \"\"b\"\"\"'
+    """
+    if not document.startswith('"') or "\r" in document:
+        return document
+    rows = csv.reader([document, ""], delimiter="\t")
+    (text,) = next(rows)
+    return text if rows.line_num == 1 else document
 
 
 class FlatFeatures:
@@ -176,6 +201,8 @@ class GenerationDataset(Dataset):
         self.tokenizer = tokenizer
         self.source = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
         examples = corpus.get_examples(self.source, mode)
+        if args.recipe == "book":
+            examples = [replace(example, text=example.book_text or example.text) for example in examples]
         logger.info("%s: 리뷰 %s개를 토큰으로 나눕니다…", mode, f"{len(examples):,}")
         started = time.time()
         self.features = convert_examples_to_features_fn(examples, tokenizer, args)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
+import transformers
 from pytorch_lightning import LightningModule
 from transformers import get_linear_schedule_with_warmup
 
@@ -15,10 +16,11 @@ class GenerationTask(LightningModule):
     """Fine-tunes a causal language model on batches of :func:`ratsnlp.nlpbook.data_collator`.
 
     The ``standard`` recipe trims a batch to its longest text, counts real tokens and one eos in the loss and nothing else, and
-    feeds no ``token_type_ids`` (GPT-2 would add the embedding of token 0 to every position).
+    feeds no ``token_type_ids`` (GPT-2 would add the embedding of token 0 to every position). ``book`` computes what ratsnlp 1.0.53
+    computed: padding counts, ``token_type_ids`` of zeros are fed, the learning rate is constant, gradients are not clipped.
 
     Raises:
-        UserError: ``args.max_seq_length`` is beyond the model's positions.
+        UserError: ``args.max_seq_length`` is beyond the model's positions, or ``model`` is of another architecture than its weights.
     """
 
     def __init__(self, model, args):
@@ -26,6 +28,7 @@ class GenerationTask(LightningModule):
         positions = model.config.max_position_embeddings
         if args.max_seq_length > positions:
             raise UserError(f"max_seq_length: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 {args.max_seq_length}입니다.")
+        check_architecture(model)
         self.model, self.args = model, args
         self.save_hyperparameters(asdict(args))  # a plain dict: weights_only=True can read it
 
@@ -56,7 +59,16 @@ class GenerationTask(LightningModule):
         losses = torch.cat([F.cross_entropy(project(some).float(), goal, reduction="none") for some, goal in rows])[:total]
         return losses, (position >= batch["control_tokens"][:, None])[counts]
 
+    def book_loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The mean over all ``batch_size × (max_seq_length - 1)`` positions, padding among them, in nats: a scalar."""
+        fields = ("input_ids", "attention_mask", "token_type_ids", "labels")
+        return self.model(**{name: batch[name] for name in fields}, use_cache=False).loss
+
     def training_step(self, batch, batch_idx):
+        if self.args.recipe == "book":
+            loss = self.book_loss(batch)
+            self.log("loss", loss.detach(), prog_bar=True)
+            return loss
         losses, _ = self.token_losses(batch)
         self.log("loss", losses.mean().detach(), prog_bar=True)
         # A sum, so that each token of an epoch weighs the same: like lengths share a batch, and the mean over a batch of short reviews
@@ -66,12 +78,17 @@ class GenerationTask(LightningModule):
     def validation_step(self, batch, batch_idx):
         losses, own = self.token_losses(batch)
         # Lightning averages over batches by batch_size: by tokens and by characters these are the means over all of the data.
-        self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses), sync_dist=True)
+        if self.args.recipe == "book":
+            self.log("val_loss", self.book_loss(batch), prog_bar=True, batch_size=len(batch["input_ids"]), sync_dist=True)
+        else:
+            self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses), sync_dist=True)
         characters = max(int(batch["characters"].sum()), 1)
         bits_per_char = losses[own].sum() / (math.log(2) * characters)
         self.log("val_bits_per_char", bits_per_char, batch_size=characters, sync_dist=True)
 
     def configure_optimizers(self):
+        if self.args.recipe == "book":
+            return BookAdamW(self.parameters(), lr=self.args.learning_rate, weight_decay=0.0)
         total_steps = int(self.trainer.estimated_stepping_batches)
         self.tokens_per_step = float(self.args.batch_size * self.trainer.train_dataloader.dataset.lengths.mean())
         matrices = [parameter for parameter in self.parameters() if parameter.dim() >= 2]
@@ -84,4 +101,28 @@ class GenerationTask(LightningModule):
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
         # Here, because Lightning's own refuses a fused optimizer under bf16-mixed.
-        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+        if self.args.recipe == "standard":
+            torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+
+
+class BookAdamW(torch.optim.AdamW):
+    """The AdamW of transformers 4 with its eps of 1e-6, which it adds before the bias correction and PyTorch adds after it.
+
+    Source: ``transformers/optimization.py`` of 4.28; Kingma & Ba (2015), the remark on efficiency at the end of section 2.
+    """
+
+    def step(self, closure=None):
+        step = next((int(state["step"]) for state in self.state.values()), 0) + 1
+        for group in self.param_groups:
+            group["eps"] = 1e-6 / math.sqrt(1 - group["betas"][1] ** step)
+        return super().step(closure)
+
+
+def check_architecture(model) -> None:
+    """Raises UserError where a class has read another architecture's file: ``GPT2LMHeadModel.from_pretrained`` of Polyglot-Ko, a GPT-NeoX,
+    does not fail and leaves random weights."""
+    named = (model.config.architectures or [None])[0]
+    right = getattr(transformers, named or "", None)
+    if right is not None and right.config_class is not type(model.config):
+        raise UserError(f"모델: {model.config.name_or_path}의 가중치는 {named}의 것인데 {type(model).__name__}(으)로 읽어 무작위 가중치가 "
+                        f"되었습니다. AutoModelForCausalLM.from_pretrained로 읽으세요.")
