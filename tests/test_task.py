@@ -140,6 +140,13 @@ def test_another_architectures_file_is_refused_where_transformers_reads_it_witho
     GenerationTask(AutoModelForCausalLM.from_pretrained(tmp_path / "neox"), make_args())
 
 
+def test_a_half_precision_model_is_trained_in_float32(tiny_model, make_args, caplog):
+    """Trinity's and Polyglot-Ko's files hold float16, which transformers 5 keeps and in which AdamW learns nothing."""
+    with caplog.at_level("INFO", logger="ratsnlp"):
+        task = GenerationTask(tiny_model.half(), make_args())
+    assert {parameter.dtype for parameter in task.parameters()} == {torch.float32} and "float16이라 float32로" in caplog.text
+
+
 def test_val_bits_per_char_means_the_same_under_either_recipe(make_args):
     """It is measured without padding and token_type_ids, so that recipes can be compared; val_loss is the recipe's own."""
     figures = {}

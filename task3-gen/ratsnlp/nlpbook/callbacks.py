@@ -24,7 +24,7 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from .errors import UserError, is_no_space, no_space_message
-from .generation.arguments import best_checkpoint
+from .generation.arguments import INSTALLED, best_checkpoint
 from .generation.tokenizer import save_tokenizer
 
 logger = logging.getLogger("ratsnlp")
@@ -164,6 +164,8 @@ def fingerprint(source: Path) -> dict[str, str]:
 
 def git_commit() -> str | None:
     """The commit of the repository that this code runs from, ``-dirty`` where files differ from it; None outside git."""
+    if INSTALLED.is_dir():  # a repository around site-packages is another one
+        return None
     try:
         described = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], cwd=Path(__file__).parent,
                                    capture_output=True, text=True, check=True)

@@ -8,8 +8,10 @@ from ..arguments import Arguments, argument
 from ..errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-OUTPUT = REPOSITORY / "output"
-BUNDLED_DATA = REPOSITORY / "task3-gen" / "data"
+INSTALLED = Path(__file__).resolve().parents[2] / "bundled"  # where pip puts page, model and data, which lie beside the package here
+BUNDLED = INSTALLED if INSTALLED.is_dir() else REPOSITORY
+BUNDLED_DATA = BUNDLED / "task3-gen" / "data"
+OUTPUT = (Path.cwd() if INSTALLED.is_dir() else REPOSITORY) / "output"
 
 _VAL_LOSS = re.compile(r"val_loss=(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)")
 _VERSION = re.compile(r"-v(\d+)\.ckpt$")

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ..errors import UserError
-from .arguments import REPOSITORY, GenerationDeployArguments
+from .arguments import BUNDLED, GenerationDeployArguments
 from .corpus import check_eos_token
 
-KOGPT_MINI = REPOSITORY / "task3-gen" / "kogpt-mini"
+KOGPT_MINI = BUNDLED / "task3-gen" / "kogpt-mini"
 
 # Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold; today's GPT-2 makes them on the way.
 _OLD_BUFFERS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)$")

@@ -1,5 +1,6 @@
 """The training task: what a batch costs, and how the weights move."""
 
+import logging
 import math
 from dataclasses import asdict
 
@@ -10,6 +11,8 @@ from pytorch_lightning import LightningModule
 from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
+
+logger = logging.getLogger("ratsnlp")
 
 
 class GenerationTask(LightningModule):
@@ -29,6 +32,9 @@ class GenerationTask(LightningModule):
         if args.max_seq_length > positions:
             raise UserError(f"max_seq_length: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 {args.max_seq_length}입니다.")
         check_architecture(model)
+        if model.dtype in (torch.float16, torch.bfloat16):  # transformers 5 keeps the file's, the book's 4 made float32 of it
+            logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))
+            model = model.float()
         self.model, self.args = model, args
         self.save_hyperparameters(asdict(args))  # a plain dict: weights_only=True can read it
 
