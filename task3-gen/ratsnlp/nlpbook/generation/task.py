@@ -11,6 +11,8 @@ from pytorch_lightning import LightningModule
 from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
+from .layers import use_fast_layers
+from .loss import linear_cross_entropy
 
 logger = logging.getLogger("ratsnlp")
 
@@ -35,11 +37,13 @@ class GenerationTask(LightningModule):
         if model.dtype in (torch.float16, torch.bfloat16):  # transformers 5 keeps the file's, the book's 4 made float32 of it
             logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))
             model = model.float()
-        self.model, self.args = model, args
+        self.model, self.args = model if args.recipe == "book" else use_fast_layers(model), args
         self.save_hyperparameters(asdict(args))  # a plain dict: weights_only=True can read it
 
     def on_fit_start(self):
         self.train()  # from_pretrained leaves the model in eval mode, that is without dropout, and Lightning keeps the mode it finds
+        if self.device.type == "cpu" and self.args.recipe == "standard":
+            self.model.set_attn_implementation("eager")  # for short texts PyTorch's fused attention takes longer than its parts on a CPU
 
     def token_losses(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,), and whether each is the review's own (T,).
@@ -58,11 +62,8 @@ class GenerationTask(LightningModule):
         total = len(targets)
         # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in 64s, so that they are few.
         states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
-        # The vocabulary is wide: no logits for positions that do not count, and 512 rows of them at a time. A tensor of 100 MB is given
-        # back to the system and asked for again in each step, which takes as long as computing it.
-        project = self.model.get_output_embeddings()
-        rows = zip(states.split(512), targets.split(512), strict=True)
-        losses = torch.cat([F.cross_entropy(project(some).float(), goal, reduction="none") for some, goal in rows])[:total]
+        # The vocabulary is wide: no logits for positions that do not count.
+        losses = linear_cross_entropy(states, self.model.get_output_embeddings().weight, targets)[:total]
         return losses, (position >= batch["control_tokens"][:, None])[counts]
 
     def book_loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
