@@ -32,7 +32,8 @@ def test_the_loss_of_an_improbable_token_is_finite():
 
 def test_autocast_gives_bf16_products_and_float32_losses():
     torch.manual_seed(0)
-    states, weight, targets = torch.randn(64, 32, requires_grad=True), torch.randn(100, 32, requires_grad=True), torch.randint(0, 100, (64,))
+    states, weight = torch.randn(64, 32, requires_grad=True), torch.randn(100, 32, requires_grad=True)
+    targets = torch.randint(0, 100, (64,))
     with torch.autocast("cpu", torch.bfloat16):
         losses = linear_cross_entropy(states, weight, targets)
         expected = F.cross_entropy(F.linear(states, weight).float(), targets, reduction="none")
