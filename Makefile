@@ -1,7 +1,7 @@
 # 목표마다 손으로 칠 수 있는 명령 몇 줄입니다. make만 치면 검사와 시험을 합니다.
 PYTHON ?= python3
 
-.PHONY: all demo test lint
+.PHONY: all demo test lint bench
 all: lint test
 
 .venv/installed: requirements.txt
@@ -19,3 +19,6 @@ test: .venv/installed
 
 lint: .venv/installed
 	.venv/bin/ruff check .
+
+bench: .venv/installed
+	.venv/bin/python task3-gen/bench_gen.py

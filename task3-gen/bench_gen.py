@@ -11,6 +11,7 @@ token_type_ids 없이, float32로 잰 값이라 두 방법 사이에 공평합�
 """
 
 import json
+import math
 import platform
 import statistics
 import sys
@@ -128,14 +129,14 @@ def main(bench: BenchArguments) -> None:
                 print(f"{number + 1}/{bench.rounds} {recipe}", flush=True)
                 with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                     runs[recipe].append(process.submit(measure, bench, recipe, root).result())
-    names = ("samples_per_second", "tokens_per_second", "val_bits_per_char", "peak_bytes", "seconds")
-    figures = {recipe: {name: statistics.median(run[name] or 0 for run in runs[recipe]) for name in names} for recipe in RECIPES}
-    ratios = {name: statistics.median(new[name] / old[name] for old, new in zip(runs["book"], runs["standard"], strict=True) if old[name])
-              for name in names}
+    names = [name for name, value in runs["book"][0].items() if isinstance(value, (int, float))]
+    figures = {recipe: {name: statistics.median(run[name] for run in runs[recipe]) for name in names} for recipe in RECIPES}
+    pairs = list(zip(runs["book"], runs["standard"], strict=True))
+    ratios = {name: statistics.median(new[name] / old[name] for old, new in pairs) for name in names}
     print(f"\n{'':10}{'samples/s':>12}{'tokens/s':>12}{'bits/char':>12}{'GB':>8}")
     for label, row, scale in [*((recipe, figures[recipe], 1e9) for recipe in RECIPES), ("비율", ratios, 1)]:
         rates = f"{row['samples_per_second']:12.1f}{row['tokens_per_second']:12.1f}"
-        print(f"{label:10}{rates}{row['val_bits_per_char']:12.3f}{row['peak_bytes'] / scale:8.2f}")
+        print(f"{label:10}{rates}{row['val_bits_per_char']:12.3f}{row.get('peak_bytes', math.nan) / scale:8.2f}")
     print("tokens/s는 패딩을 뺀 진짜 토큰입니다. 비율은 standard ÷ book이고, 값마다 번갈아 잰 것들의 가운뎃값입니다.")
     print(json.dumps({
         **figures, "ratios": ratios, "arguments": asdict(bench), "precision": {recipe: runs[recipe][0]["precision"] for recipe in RECIPES},

@@ -63,8 +63,11 @@ def test_byte_dropout_drops_a_share_of_p_and_keeps_the_mean():
 
 
 def test_a_model_with_fast_layers_and_eager_attention_computes_the_same(tokenizer):
+    """Dropout is there, and stays off in a model that is in eval mode."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(tiny_config("gpt2", tokenizer)).eval()
+    config = tiny_config("gpt2", tokenizer)
+    config.resid_pdrop = config.embd_pdrop = 0.5
+    model = AutoModelForCausalLM.from_config(config).eval()
     ids = torch.randint(0, len(tokenizer), (2, 20))
     with torch.no_grad():
         expected = model(ids).logits

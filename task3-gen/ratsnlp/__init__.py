@@ -5,7 +5,8 @@ The package has the name of the original on purpose, so that ``from ratsnlp impo
 
 * only sentence generation (``ratsnlp.nlpbook.generation``) is here;
 * it runs on today's PyTorch, Lightning and transformers;
-* padding is not in the loss, ``token_type_ids`` are not fed to the model, the learning rate warms up and decays,
-  and there is no feature cache on disk (see :mod:`ratsnlp.nlpbook.generation.task` and ``.corpus``);
+* padding is not in the loss, ``token_type_ids`` are not fed to the model, the learning rate warms up and decays, unless
+  ``recipe="book"`` asks for the numbers of the original (see :mod:`ratsnlp.nlpbook.generation.task` and ``.corpus``);
+* there is no feature cache on disk;
 * a user's mistake is one Korean line (:class:`ratsnlp.nlpbook.UserError`), not a traceback from a library.
 """

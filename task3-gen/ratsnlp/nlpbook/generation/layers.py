@@ -26,5 +26,5 @@ def use_fast_layers(model: torch.nn.Module) -> torch.nn.Module:
             if isinstance(child, NewGELUActivation):
                 setattr(module, name, torch.nn.GELU(approximate="tanh"))
             elif type(child) is torch.nn.Dropout:
-                setattr(module, name, ByteDropout(child.p))
+                setattr(module, name, ByteDropout(child.p).train(child.training))
     return model
