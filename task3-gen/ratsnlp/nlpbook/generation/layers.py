@@ -1,4 +1,7 @@
-"""Layers that compute what GPT-2's do in less time."""
+"""What computes the same as GPT-2's layers do, in less time."""
+
+import ctypes
+import sys
 
 import torch
 from transformers.activations import NewGELUActivation
@@ -28,3 +31,14 @@ def use_fast_layers(model: torch.nn.Module) -> torch.nn.Module:
             elif type(child) is torch.nn.Dropout:
                 setattr(module, name, ByteDropout(child.p).train(child.training))
     return model
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees: glibc else gives tensors back to Linux and gets them again, zeroed, in each step.
+
+    Source: ``man 3 mallopt``: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD at its maximum. Nothing happens elsewhere.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(-1, 2**30)
+        mallopt(-3, 2**25)

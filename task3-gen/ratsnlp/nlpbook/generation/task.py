@@ -11,7 +11,7 @@ from pytorch_lightning import LightningModule
 from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
-from .layers import use_fast_layers
+from .layers import keep_freed_memory, use_fast_layers
 from .loss import linear_cross_entropy
 
 logger = logging.getLogger("ratsnlp")
@@ -44,6 +44,7 @@ class GenerationTask(LightningModule):
         self.train()  # from_pretrained leaves the model in eval mode, that is without dropout, and Lightning keeps the mode it finds
         if self.device.type == "cpu" and self.args.recipe == "standard":
             self.model.set_attn_implementation("eager")  # for short texts PyTorch's fused attention takes longer than its parts on a CPU
+            keep_freed_memory()
 
     def token_losses(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,), and whether each is the review's own (T,).
@@ -53,7 +54,7 @@ class GenerationTask(LightningModule):
         """
         lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
         width = int(lengths.max())
-        input_ids = batch["input_ids"][:, : width + width % 2 + 1]
+        input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
         position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
         counts = position <= lengths
         # Padding is on the right, where causal attention does not look: no mask is needed, and the fast kernel is used.
@@ -61,8 +62,8 @@ class GenerationTask(LightningModule):
         chosen = counts.flatten().nonzero().squeeze(1)  # index_select's gradient is quicker than a mask's
         states, targets = hidden.flatten(0, 1).index_select(0, chosen), input_ids[:, 1:][counts]
         total = len(targets)
-        # A CPU keeps a compiled kernel for each shape that it meets: widths go in twos and rows of logits in 32s, so that they are few.
-        states, targets = F.pad(states, (0, 0, 0, -total % 32)), F.pad(targets, (0, -total % 32))
+        # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in 64s, so that they are few.
+        states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
         # The vocabulary is wide: no logits for positions that do not count.
         losses = linear_cross_entropy(states, self.model.get_output_embeddings().weight, targets)[:total]
         return losses, (position >= batch["control_tokens"][:, None])[counts]
