@@ -43,8 +43,9 @@ class GenerationTask(LightningModule):
     def on_fit_start(self):
         self.train()  # from_pretrained leaves the model in eval mode, that is without dropout, and Lightning keeps the mode it finds
         if self.device.type == "cpu" and self.args.recipe == "standard":
-            self.model.set_attn_implementation("eager")  # for short texts PyTorch's fused attention takes longer than its parts on a CPU
             keep_freed_memory()
+            if self.args.max_seq_length <= 256:  # up to there PyTorch's fused attention takes a CPU longer than its parts one by one
+                self.model.set_attn_implementation("eager")
 
     def token_losses(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,), and whether each is the review's own (T,).
@@ -57,7 +58,7 @@ class GenerationTask(LightningModule):
         input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
         position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
         counts = position <= lengths
-        # Padding is on the right, where causal attention does not look: no mask is needed, and the fast kernel is used.
+        # Padding is on the right, where causal attention does not look: no mask is needed.
         hidden = self.model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
         chosen = counts.flatten().nonzero().squeeze(1)  # index_select's gradient is quicker than a mask's
         states, targets = hidden.flatten(0, 1).index_select(0, chosen), input_ids[:, 1:][counts]
@@ -131,8 +132,8 @@ class BookAdamW(torch.optim.AdamW):
 def check_architecture(model) -> None:
     """Raises UserError where a class has read another architecture's file: ``GPT2LMHeadModel.from_pretrained`` of Polyglot-Ko, a GPT-NeoX,
     does not fail and leaves random weights."""
-    named = (model.config.architectures or [None])[0]
-    right = getattr(transformers, named or "", None)
-    if right is not None and right.config_class is not type(model.config):
+    named = (model.config.architectures or [""])[0]
+    config_class = getattr(getattr(transformers, named, None), "config_class", None)
+    if config_class is not None and not isinstance(model.config, config_class):
         raise UserError(f"모델: {model.config.name_or_path}의 가중치는 {named}의 것인데 {type(model).__name__}(으)로 읽어 무작위 가중치가 "
                         f"되었습니다. AutoModelForCausalLM.from_pretrained로 읽으세요.")
