@@ -34,11 +34,11 @@ class Arguments:
 
     @classmethod
     def type_of(cls, name: str) -> type:
-        """The plain type of a field: ``int`` for ``int`` and for ``int | None``."""
+        """The plain type of a field: ``int`` for ``int`` and for ``int | None``, ``tuple`` for ``tuple[str, ...]``."""
         hint = typing.get_type_hints(cls)[name]
         if isinstance(hint, types.UnionType):
             hint = next(part for part in hint.__args__ if part is not type(None))
-        return hint
+        return typing.get_origin(hint) or hint
 
 
 def _checked(spec, value, kind):
@@ -48,8 +48,10 @@ def _checked(spec, value, kind):
         value = os.fspath(value)
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind:
-        names = {int: "정수", float: "수", bool: "true나 false", str: "글"}
+    if kind is tuple and type(value) is list:  # JSON has no tuples
+        value = tuple(value)
+    if type(value) is not kind or kind is tuple and not all(type(part) is str for part in value):
+        names = {int: "정수", float: "수", bool: "true나 false", str: "글", tuple: '["글", "글"]처럼 글의 목록'}
         raise UserError(f"{spec.name}: {names[kind]}이어야 하는데 {value!r}입니다.")
     bounds = spec.metadata
     if bounds.get("choices") and value not in bounds["choices"]:
@@ -75,7 +77,9 @@ class _KoreanParser(argparse.ArgumentParser):
         raise UserError(message)
 
 
-def _convert(name: str, kind: type, text: str | None):
+def _convert(name: str, kind: type, text: str | list[str] | None):
+    if kind is tuple:
+        return tuple(text)
     if text is None:
         raise UserError(f"{name}: 뒤에 값이 필요합니다.")
     if kind is bool:
@@ -98,10 +102,10 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
     for name, spec in specs.items():
         kind = argument_class.type_of(name)
         default = defaults.get(name, spec.default)
-        help_text = spec.metadata["help"] + ("" if default is None else f" (기본값: {default})")
+        help_text = spec.metadata["help"] + ("" if default in (None, ()) else f" (기본값: {default})")
         group.add_argument(
-            f"--{name}", dest=name, default=argparse.SUPPRESS, metavar="값", nargs="?", const="true" if kind is bool else None,
-            help=help_text.replace("%", "%%"))
+            f"--{name}", dest=name, default=argparse.SUPPRESS, metavar="값", nargs="*" if kind is tuple else "?",
+            const="true" if kind is bool else None, help=help_text.replace("%", "%%"))
     found, unknown = parser.parse_known_args(argv)
     if unknown:
         close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), specs, n=1)

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,11 +26,11 @@ from transformers.utils.logging import disable_progress_bar
 from .errors import UserError, is_no_space, no_space_message
 from .generation.arguments import INSTALLED, best_checkpoint
 from .generation.tokenizer import save_tokenizer
+from .resume import LAST, RECORD, UNFINISHED, tokens_sha256
 
 logger = logging.getLogger("ratsnlp")
 
 EXPORT = "huggingface"  # the plain save_pretrained folder inside downstream_model_dir
-RECORD = "train_record.json"
 
 
 class WholeFileCheckpointIO(TorchCheckpointIO):
@@ -64,6 +64,7 @@ class ProgressBar(TQDMProgressBar):
 
     def on_train_start(self, trainer, module):
         super().on_train_start(trainer, module)
+        self.on_train_epoch_start(trainer)  # which Lightning leaves out where a run is resumed within an epoch
         self._started, self._samples, self._first_step = time.monotonic(), 0, trainer.global_step
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
@@ -84,32 +85,56 @@ class ProgressBar(TQDMProgressBar):
 
 
 class RunRecord(Callback):
-    """What training leaves besides checkpoints: config and tokenizer, the record of the run, the plain exported folder."""
+    """What training leaves besides checkpoints: config and tokenizer, the record of the run, the plain exported folder.
+
+    The record goes into ``last.ckpt`` too, and a run that is resumed continues it.
+    """
 
     def __init__(self, args):
         self.args, self.folder = args, Path(args.downstream_model_dir)
         self.record = {}
+
+    def state_dict(self):
+        return {"record": self.record, "seconds": time.monotonic() - self.started}
+
+    def load_state_dict(self, state):
+        self.record, self.seconds = state["record"], state["seconds"]
 
     def on_train_start(self, trainer, module):
         if trainer.fast_dev_run:
             return
         dataset = trainer.train_dataloader.dataset
         check_same_model(self.folder, module.model, dataset.tokenizer)
-        self.started = time.monotonic()
-        self.record = {
-            "state": "running", "arguments": asdict(self.args), "seed": self.args.seed, "precision": trainer.precision,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__,
-                         "transformers": transformers.__version__, "pytorch_lightning": pl.__version__},
-            "git_commit": git_commit(), "data_sha256": fingerprint(dataset.source),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"), "epochs": [],
-        }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self.folder, prefix=".") as temporary:  # so that earlier checkpoints keep whole ones
+        self._remove_unfinished()
+        now = datetime.now(UTC).isoformat()
+        versions = {"python": platform.python_version(), "torch": str(torch.__version__), "transformers": transformers.__version__,
+                    "pytorch_lightning": pl.__version__}
+        if self.record:
+            if (versions, trainer.precision) != (self.record["versions"], self.record["precision"]):
+                logger.warning("멈추기 전과 프로그램의 판이나 정밀도가 달라, 멈추지 않은 학습과 마지막 자리까지 같지는 않을 수 있습니다.")
+            self.record.update(state="running", resumed=[*self.record.get("resumed", []), {"at": now, "step": trainer.global_step}])
+            self.started = time.monotonic() - self.seconds
+            logger.info("%s: %d걸음부터 이어서 합니다.", LAST, trainer.global_step)
+        else:
+            self.record = {
+                "state": "running", "arguments": asdict(self.args), "seed": self.args.seed, "precision": trainer.precision,
+                "versions": versions, "git_commit": git_commit(), "data_sha256": fingerprint(dataset.source),
+                "tokens_sha256": tokens_sha256(dataset), "started": now, "epochs": [],
+            }
+            self.started = time.monotonic()
+        with TemporaryDirectory(dir=self.folder, prefix=UNFINISHED) as temporary:  # so that earlier checkpoints keep whole ones
             module.model.config.save_pretrained(temporary)
             save_tokenizer(dataset.tokenizer, temporary)
             for file in Path(temporary).iterdir():
                 os.replace(file, self.folder / file.name)
         self._write()
+
+    def _remove_unfinished(self):
+        """What a run that was killed left half written."""
+        for folder in self.folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(folder)
+        for file in self.folder.glob("*.tmp"):
+            file.unlink()
 
     def on_train_epoch_end(self, trainer, module):  # Lightning has validated this epoch by now
         if self.record:
@@ -130,20 +155,21 @@ class RunRecord(Callback):
 
     def on_exception(self, trainer, module, exception):
         if self.record:
-            self.record["state"] = "interrupted" if isinstance(exception, KeyboardInterrupt) else "failed"
+            interrupted = isinstance(exception, (KeyboardInterrupt, SystemExit))
+            self.record["state"] = "interrupted" if interrupted else "failed"
             try:
                 self._write()
             except OSError as error:  # the disk may be full, which is then the exception being told already
                 logger.warning("기록을 저장하지 못했습니다: %s", error)
-        if isinstance(exception, KeyboardInterrupt):
-            best = trainer.checkpoint_callback.best_model_path
-            kept = f"마지막 체크포인트: {best}" if best else "한 에폭을 마치기 전이라 이번 체크포인트는 없습니다."
-            print(f"중단했습니다. {kept}", file=sys.stderr)
+            if interrupted:
+                last = self.folder / LAST
+                kept = f"마지막 체크포인트: {last}. 이어서 하려면 같은 명령에 --resume을 붙이세요."
+                print(f"중단했습니다. {kept if last.is_file() else '저장한 것은 없습니다.'}", file=sys.stderr)
 
     def _export(self, model, tokenizer, best):
         disable_progress_bar()
         state_dict = torch.load(best, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        with TemporaryDirectory(dir=self.folder, prefix=".") as temporary:
+        with TemporaryDirectory(dir=self.folder, prefix=UNFINISHED) as temporary:
             exported = Path(temporary) / EXPORT
             model.save_pretrained(exported, state_dict={name.removeprefix("model."): tensor for name, tensor in state_dict.items()})
             save_tokenizer(tokenizer, exported)
@@ -158,8 +184,11 @@ class RunRecord(Callback):
 
 def fingerprint(source: Path) -> dict[str, str]:
     """SHA-256 of a data file, or of each ``.txt`` in a folder, by name: the first thing to compare when two runs differ."""
-    files = [source] if source.is_file() else sorted(source.glob("*.txt"))
-    return {file.name: sha256(file.read_bytes()).hexdigest() for file in files}
+    hashes = {}
+    for path in [source] if source.is_file() else sorted(source.rglob("*.txt")):
+        with open(path, "rb") as file:
+            hashes[path.name if path == source else str(path.relative_to(source))] = file_digest(file, "sha256").hexdigest()
+    return hashes
 
 
 def git_commit() -> str | None:

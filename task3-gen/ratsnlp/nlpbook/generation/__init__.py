@@ -3,12 +3,15 @@
 from importlib import import_module
 
 _MODULES = {
-    "arguments": ["GenerationTrainArguments", "GenerationPretrainArguments", "GenerationInferArguments", "GenerationDeployArguments"],
+    "arguments": ["GenerationTrainArguments", "GenerationPretrainArguments", "GenerationTextArguments", "GenerationInferArguments",
+                  "GenerationDeployArguments"],
     "corpus": ["GenerationDataset", "GenerationExample", "GenerationFeatures", "HeldOutDataset", "NsmcCorpus", "PackedDataset"],
     "decoding": ["SETTINGS", "encode_prompt", "load_for_inference", "readable"],
     "deploy": ["get_web_service_app", "run_web_service"],
-    "models": ["load_checkpoint", "load_config", "load_finetuned", "load_model", "load_pretrained", "load_tokenizer", "use_special_tokens"],
+    "models": ["load_checkpoint", "load_config", "load_finetuned", "load_model", "load_model_and_tokenizer", "load_pretrained",
+               "load_tokenizer", "use_special_tokens"],
     "task": ["GenerationTask"],
+    "texts": ["TextDataset", "load_text_datasets", "read_texts"],
     "tokenizer": ["save_tokenizer", "train_tokenizer"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

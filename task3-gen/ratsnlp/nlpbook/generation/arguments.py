@@ -1,4 +1,4 @@
-"""What the three kinds of script can be told: training, decoding (infer) and deployment (serve)."""
+"""What the kinds of script can be told: training, on reviews or on one's own text, decoding (infer) and deployment (serve)."""
 
 import re
 from dataclasses import dataclass
@@ -46,6 +46,18 @@ class GenerationTrainArguments(Arguments):
     recipe: str = argument("standard", "학습 방법: standard, 또는 ratsnlp 1.0.53과 똑같이 셈하는 book", choices=("standard", "book"))
     warmup_ratio: float = argument(0.1, "전체 걸음 가운데 학습률을 올리는 데 쓰는 비율", minimum=0, maximum=1)
     weight_decay: float = argument(0.01, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
+    warmup_steps: int = argument(0, "학습률을 올리는 데 쓰는 걸음 수(0이면 warmup_ratio를 따름)", minimum=0)
+    adam_epsilon: float = argument(1e-8, "AdamW가 0으로 나누지 않게 분모에 더하는 수", above=0, maximum=1)
+    max_grad_norm: float = argument(1.0, "기울기 벡터의 길이를 여기까지로 줄임(0이면 줄이지 않음)", minimum=0)
+    gradient_accumulation_steps: int = argument(1, "배치 몇 개의 기울기를 모아 한 걸음을 걸을지", minimum=1)
+    device: str = argument("auto", "장치: auto(GPU가 있으면 GPU), cpu, cuda, cuda:1")
+    resume: bool = argument(False, "멈춘 학습을 last.ckpt부터 이어서 합니다. 없으면 처음부터")
+    save_steps: int = argument(500, "몇 걸음마다 last.ckpt에 저장할지(0이면 에폭이 끝날 때만)", minimum=0)
+    save_total_limit: int = argument(0, "save_steps마다 checkpoint-걸음 폴더도 만들어 몇 개 남길지(-1은 전부)", minimum=-1)
+    patience: int = argument(0, "monitor의 값이 몇 에폭 내리 나아지지 않으면 그만둘지(0이면 끝까지)", minimum=0)
+    logging_steps: int = argument(10, "몇 걸음마다 기록할지", minimum=1)
+    logging_dir: str | None = argument(None, "TensorBoard 기록을 둘 폴더(없으면 체크포인트 폴더의 tensorboard)")
+    wandb: str | None = argument(None, "Weights & Biases에도 기록할 때 그 프로젝트의 이름")
 
     def __post_init__(self):
         super().__post_init__()
@@ -55,14 +67,28 @@ class GenerationTrainArguments(Arguments):
             raise UserError(f"monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 {self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
-        for name in ("warmup_ratio", "weight_decay"):
+        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm"):
             if self.recipe == "book" and getattr(self, name) != getattr(GenerationTrainArguments, name):
                 raise UserError(f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
+        check_device(self.device)
         if self.fp16:
             import torch
 
-            if not torch.cuda.is_available():
+            if self.device == "cpu" or not torch.cuda.is_available():
                 raise UserError("fp16: CUDA GPU가 있어야 하는데 없습니다. --fp16 없이 실행하세요.")
+
+
+def check_device(device: str) -> None:
+    """Raises UserError unless ``device`` is ``auto``, ``cpu``, or a CUDA GPU that is there (``cuda``, ``cuda:1``)."""
+    if device in ("auto", "cpu"):
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        raise UserError(f"device: auto, cpu, cuda, cuda:번호 가운데 하나여야 하는데 {device!r}입니다.")
+    import torch
+
+    number = int(device.partition(":")[2] or 0)
+    if number >= torch.cuda.device_count():
+        raise UserError(f"device: CUDA GPU가 {torch.cuda.device_count()}개라 {device}은(는) 없습니다. --device auto나 cpu를 쓰세요.")
 
 
 @dataclass
@@ -85,6 +111,62 @@ class GenerationPretrainArguments(GenerationTrainArguments):
         self.output_dir = str(Path(self.output_dir).expanduser())
         if not Path(self.corpus_path).is_file():
             raise UserError(f"corpus_path: {self.corpus_path!r} 파일이 없습니다. --corpus_path reviews.txt처럼 지정하세요.")
+
+
+@dataclass
+class GenerationTextArguments(Arguments):
+    """For one's own text: the fields of Hugging Face's training scripts, in their names and meanings.
+
+    :meth:`training` says the same in the names of :class:`GenerationTrainArguments`, which everything else takes.
+    """
+
+    dataset_path: str = argument("", "배울 글: UTF-8 .txt(한 줄에 글 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더")
+    model_type: str = argument("kogpt-mini", "시작할 모델: kogpt-mini, 허브 이름, 또는 모델 폴더")
+    output_dir: str = argument(str(OUTPUT / "fine_tuned_models"), "체크포인트와 기록을 저장할 폴더")
+    do_train: bool = argument(False, "학습합니다. 없으면 모델과 글을 읽어 크기만 보여 줍니다")
+    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것")
+    label_column: str | None = argument(None, "글 앞에 제어 단어로 붙일 필드나 열: NSMC의 긍정과 부정처럼 쓰입니다")
+    special_tokens: tuple[str, ...] = argument((), "토크나이저에 더할 특별한 토큰들")
+    block_size: int = argument(256, "글을 몇 토큰씩 볼지: 더 긴 글은 이만큼씩 나누어 모두 배웁니다", minimum=2)
+    validation_split: float = argument(0.05, "글 가운데 배우지 않고 val_loss를 재는 데 쓸 몫", above=0, maximum=0.5)
+    overwrite_output_dir: bool = argument(False, "output_dir에 있는 예전 학습의 결과를 지우고 처음부터")
+    resume: bool = argument(False, "멈춘 학습을 이어서 합니다. 없으면 처음부터")
+    device: str = argument("auto", "장치: auto(GPU가 있으면 GPU), cpu, cuda, cuda:1")
+    per_device_train_batch_size: int = argument(32, "한 배치에 글 몇 개를 볼지", minimum=1)
+    gradient_accumulation_steps: int = argument(1, "배치 몇 개의 기울기를 모아 한 걸음을 걸을지", minimum=1)
+    num_train_epochs: int = argument(3, "글을 몇 번 볼지", minimum=1)
+    save_steps: int = argument(500, "몇 걸음마다 checkpoint-걸음 폴더와 last.ckpt를 저장할지(0이면 폴더 없이 에폭이 끝날 때만)", minimum=0)
+    save_total_limit: int = argument(2, "checkpoint-걸음 폴더를 몇 개 남길지(-1은 전부, 0은 만들지 않음)", minimum=-1)
+    logging_steps: int = argument(10, "몇 걸음마다 기록할지", minimum=1)
+    learning_rate: float = argument(5e-5, "가장 높을 때의 학습률", above=0, maximum=1)
+    warmup_steps: int = argument(0, "학습률을 올리는 데 쓰는 걸음 수", minimum=0)
+    weight_decay: float = argument(0.0, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
+    adam_epsilon: float = argument(1e-8, "AdamW가 0으로 나누지 않게 분모에 더하는 수", above=0, maximum=1)
+    max_grad_norm: float = argument(1.0, "기울기 벡터의 길이를 여기까지로 줄임(0이면 줄이지 않음)", minimum=0)
+    patience: int = argument(0, "val_loss가 몇 에폭 내리 나아지지 않으면 그만둘지(0이면 끝까지)", minimum=0)
+    logging_dir: str | None = argument(None, "TensorBoard 기록을 둘 폴더(없으면 output_dir의 tensorboard)")
+    wandb: str | None = argument(None, "Weights & Biases에도 기록할 때 그 프로젝트의 이름")
+    seed: int = argument(42, "난수 시드: 같은 시드는 같은 결과를 냅니다", minimum=0, maximum=2**32 - 1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        dataset_path = Path(self.dataset_path).expanduser()
+        if not self.dataset_path or not dataset_path.exists():
+            raise UserError(f"dataset_path: {self.dataset_path!r} 파일이나 폴더가 없습니다. --dataset_path my.txt처럼 지정하세요.")
+        self.dataset_path = str(dataset_path)
+        if self.resume and self.overwrite_output_dir:
+            raise UserError("resume과 overwrite_output_dir은 함께 쓸 수 없습니다. 이어서 하려면 --resume만 쓰세요.")
+        check_device(self.device)
+
+    def training(self) -> GenerationTrainArguments:
+        """The same settings under the names of the book's library."""
+        same = ("learning_rate", "warmup_steps", "weight_decay", "adam_epsilon", "max_grad_norm", "gradient_accumulation_steps", "seed",
+                "device", "resume", "save_steps", "save_total_limit", "patience", "logging_steps", "logging_dir", "wandb")
+        return GenerationTrainArguments(
+            pretrained_model_name=self.model_type, downstream_task_name="text-generation", downstream_model_dir=self.output_dir,
+            downstream_corpus_root_dir=str(Path(self.dataset_path).resolve().parent), downstream_corpus_name=Path(self.dataset_path).name,
+            max_seq_length=self.block_size, batch_size=self.per_device_train_batch_size, epochs=self.num_train_epochs, warmup_ratio=0.0,
+            **{name: getattr(self, name) for name in same})
 
 
 @dataclass

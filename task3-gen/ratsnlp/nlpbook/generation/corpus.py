@@ -13,6 +13,7 @@ from ..errors import UserError
 
 logger = logging.getLogger("ratsnlp")
 
+EOS_TOKENS = ("</s>", "<|endoftext|>")  # what the models here end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s
 CHUNK = 10_000  # texts tokenized at a time: keeps the tokenizer's Python objects few
 
 
@@ -179,7 +180,7 @@ def check_eos_token(tokenizer) -> None:
         raise UserError('토크나이저에 eos_token이 없습니다. from_pretrained(…, eos_token="</s>")처럼 지정하세요.')
     vocab = tokenizer.get_vocab()
     if vocab.get(tokenizer.eos_token, tokenizer.vocab_size) >= tokenizer.vocab_size:
-        known = [token for token in ("</s>", "<|endoftext|>") if vocab.get(token, tokenizer.vocab_size) < tokenizer.vocab_size]
+        known = [token for token in EOS_TOKENS if vocab.get(token, tokenizer.vocab_size) < tokenizer.vocab_size]
         hint = f' 이 모델의 것은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""
         raise UserError(f"eos_token: {tokenizer.eos_token!r}은(는) 이 토크나이저의 어휘에 없습니다.{hint}")
 
@@ -206,6 +207,7 @@ class GenerationDataset(Dataset):
         logger.info("%s: 리뷰 %s개를 토큰으로 나눕니다…", mode, f"{len(examples):,}")
         started = time.time()
         self.features = convert_examples_to_features_fn(examples, tokenizer, args)
+        self.prompts = list(dict.fromkeys(example.control.rstrip() for example in examples))  # what its texts begin with
         logger.info("토큰으로 나누기까지 %.1f초", time.time() - started)
         for example, features in zip(examples[:5], self.features, strict=False):
             logger.info("*** Example ***")
@@ -226,6 +228,13 @@ class GenerationDataset(Dataset):
             return self.features.lengths
         return np.asarray([sum(features.attention_mask) for features in self.features])
 
+    @property
+    def ids(self) -> np.ndarray:
+        """All token ids, one text after another."""
+        if isinstance(self.features, FlatFeatures):
+            return self.features.ids
+        return np.asarray([features.input_ids for features in self.features])
+
 
 class PackedDataset(Dataset):
     """One document after another, an eos before each, cut into rows of ``args.max_seq_length`` tokens without any padding.
@@ -241,6 +250,7 @@ class PackedDataset(Dataset):
             for ids in tokenizer(documents[start : start + CHUNK])["input_ids"]:
                 pieces.append(np.asarray([tokenizer.eos_token_id, *ids], dtype=np.int32))
         ids = np.concatenate(pieces)
+        self.ids, self.prompts = ids, [""]
         self.rows = ids[: len(ids) // width * width].reshape(-1, width)
         self.lengths = np.full(len(self.rows), width)
         if not len(self.rows):

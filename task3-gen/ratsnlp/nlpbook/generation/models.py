@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from ..errors import UserError
 from .arguments import BUNDLED, GenerationDeployArguments
-from .corpus import check_eos_token
+from .corpus import EOS_TOKENS, check_eos_token
 
 KOGPT_MINI = BUNDLED / "task3-gen" / "kogpt-mini"
 
@@ -59,14 +59,16 @@ def load_tokenizer(name: str, eos_token: str | None = None) -> PreTrainedTokeniz
     """The tokenizer of a hub name, a folder, or ``kogpt-mini``.
 
     ``PreTrainedTokenizerFast`` on purpose: ``AutoTokenizer`` rebuilds KoGPT2's as another kind that encodes to nothing.
-    Without ``eos_token`` it keeps the one that it declares; KoGPT2's family declares none and has ``</s>``.
+    Without ``eos_token`` it keeps the one that it declares; KoGPT2's family declares none and has ``</s>``, OpenAI's GPT-2 neither and has
+    ``<|endoftext|>``.
 
     Raises:
         UserError: no such model, the hub is out of reach, or ``eos_token`` is not in the vocabulary.
     """
     tokenizer = _from_pretrained(PreTrainedTokenizerFast, name)
     if eos_token or tokenizer.eos_token is None:
-        tokenizer.eos_token = eos_token or "</s>"
+        known = [token for token in EOS_TOKENS if token in tokenizer.get_vocab()]
+        tokenizer.eos_token = eos_token or (known or EOS_TOKENS)[0]
     check_eos_token(tokenizer)
     return tokenizer
 
@@ -83,6 +85,32 @@ def load_model(name: str, tokenizer: PreTrainedTokenizerFast):
         UserError: no such model, the hub is out of reach, or the tokenizer has more tokens than the model has rows.
     """
     return use_special_tokens(_from_pretrained(AutoModelForCausalLM, name, dtype=torch.float32), tokenizer)
+
+
+def load_model_and_tokenizer(args):
+    """``(model, tokenizer)`` of ``args.model_type`` on ``args.device``, with ``args.special_tokens`` added where they are not known yet.
+
+    Prints the device, the sizes before and after, and the number of parameters. New rows of the embedding are drawn around the mean of
+    the old ones (Hewitt, 2021, "Initializing new word embeddings for pretrained language models"); rows that a model has to spare are
+    used first.
+
+    Raises:
+        UserError: as :func:`load_tokenizer` and :func:`load_model` do.
+    """
+    tokenizer = load_tokenizer(args.model_type)
+    model = load_model(args.model_type, tokenizer)
+    if args.special_tokens:
+        tokens, rows = len(tokenizer), model.get_input_embeddings().num_embeddings
+        added = tokenizer.add_tokens(list(args.special_tokens), special_tokens=True)
+        if len(tokenizer) > rows:
+            model.resize_token_embeddings(len(tokenizer))
+        print(f"특별한 토큰 {len(args.special_tokens)}개 가운데 {added}개를 더했습니다: 토큰 {tokens:,} → {len(tokenizer):,}개, "
+              f"임베딩 {rows:,} → {model.get_input_embeddings().num_embeddings:,}줄")
+    model = model.to(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
+    every = sum(parameter.numel() for parameter in model.parameters())
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    print(f"모델: {args.model_type}, 장치: {model.device}, 매개변수: {every:,}개(학습하는 것 {trainable:,}개)")
+    return model, tokenizer
 
 
 def use_special_tokens(model, tokenizer: PreTrainedTokenizerFast):

@@ -106,14 +106,16 @@ class GenerationTask(LightningModule):
         others = [parameter for parameter in self.parameters() if parameter.dim() < 2]
         optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": self.args.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=self.args.learning_rate, fused=self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda"))
-        scheduler = get_linear_schedule_with_warmup(optimizer, round(self.args.warmup_ratio * total_steps), total_steps)
+            lr=self.args.learning_rate, eps=self.args.adam_epsilon,
+            fused=self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda"))
+        warmup_steps = self.args.warmup_steps or round(self.args.warmup_ratio * total_steps)
+        scheduler = get_linear_schedule_with_warmup(optimizer, warmup_steps, total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
         # Here, because Lightning's own refuses a fused optimizer under bf16-mixed.
-        if self.args.recipe == "standard":
-            torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+        if self.args.recipe == "standard" and self.args.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.args.max_grad_norm)
 
 
 class BookAdamW(torch.optim.AdamW):
