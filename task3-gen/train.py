@@ -31,6 +31,7 @@ if __name__ == "__main__":
     train_dataset, val_dataset = load_text_datasets(text_args, tokenizer)
     if not text_args.do_train:
         sys.exit("학습하려면 --do_train을 붙이세요.")
+    text_args.prepare_output_dir()
     train_dataloader = DataLoader(
         train_dataset,
         batch_size=args.batch_size,

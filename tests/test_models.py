@@ -28,7 +28,7 @@ def save(path, model, **extra):
 def test_load_finetuned_gives_the_trained_weights_in_eval_mode(finetuned_folder, tiny_folder):
     model, tokenizer = load_finetuned(finetuned_folder)
     pretrained, _ = load_pretrained(str(tiny_folder))
-    weights = torch.load(next(finetuned_folder.glob("*.ckpt")), weights_only=True)["state_dict"]
+    weights = torch.load(next(finetuned_folder.glob("epoch=*.ckpt")), weights_only=True)["state_dict"]
     assert all(torch.equal(tensor, weights[f"model.{name}"]) for name, tensor in model.state_dict().items())
     assert not torch.equal(model.transformer.wte.weight, pretrained.transformer.wte.weight)
     assert not model.training and model.generation_config.eos_token_id == tokenizer.eos_token_id == 1

@@ -327,7 +327,7 @@ print(args.cpu_workers, [batch["input_ids"].shape for batch in spawned][0])
     for expected in ("시드를 7(으)로 고정합니다", "*** Example ***", "tpu_cores: TPU는 쓰지 않습니다", "장치: ", "val_loss="):
         assert expected in log, expected
     folder = tmp_path / "gdrive/My Drive/nlpbook/checkpoint-generation"
-    assert re.fullmatch(r"epoch=[012]-val_loss=\d+\.\d\d\.ckpt", next(folder.glob("*.ckpt")).name)
+    assert re.fullmatch(r"epoch=[012]-val_loss=\d+\.\d\d\.ckpt", next(folder.glob("epoch=*.ckpt")).name)
 
     with Notebook(tmp_path, installed, hub_home) as notebook:
         for cell in DEPLOY:

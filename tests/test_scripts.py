@@ -133,7 +133,7 @@ class Mischief:
 
 
 def test_bad_checkpoints_are_not_served(finetuned_folder, tmp_path):
-    good = next(finetuned_folder.glob("*.ckpt"))
+    good = next(finetuned_folder.glob("epoch=*.ckpt"))
     code = io.BytesIO()
     torch.save({"state_dict": Mischief(str(tmp_path / "ran"))}, code)
     for message, content in {"깨졌습니다": good.read_bytes()[:5000], "코드도 든": code.getvalue()}.items():

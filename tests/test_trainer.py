@@ -24,13 +24,14 @@ def test_training_leaves_checkpoint_config_tokenizer_record_and_logs(finetuned_f
     names = {path.name for path in finetuned_folder.iterdir()}
     assert {"config.json", "tokenizer.json", "tokenizer_config.json", "train_record.json", "huggingface", "tensorboard"} <= names
     assert not [name for name in names if "tmp" in name]
-    checkpoints = [name for name in names if name.endswith(".ckpt")]
-    assert len(checkpoints) == 1 and checkpoints[0].startswith("epoch=0-val_loss=")
+    checkpoints = [name for name in names if name.startswith("epoch=")]
+    assert len(checkpoints) == 1 and checkpoints[0].startswith("epoch=0-val_loss=") and checkpoints[0].endswith(".ckpt")
+    assert "last.ckpt" in names and (finetuned_folder / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert list((finetuned_folder / "tensorboard").rglob("events.*"))
 
 
 def test_a_checkpoint_is_plain_weights(finetuned_folder):
-    checkpoint = torch.load(next(finetuned_folder.glob("*.ckpt")), weights_only=True)
+    checkpoint = torch.load(next(finetuned_folder.glob("epoch=*.ckpt")), weights_only=True)
     assert all(name.startswith("model.") for name in checkpoint["state_dict"])
     assert "optimizer_states" not in checkpoint
     assert checkpoint["hyper_parameters"]["max_seq_length"] == 32
@@ -76,14 +77,14 @@ def test_each_epoch_has_an_order_of_its_own(make_args):
 
 def test_test_mode_runs_one_batch_and_saves_nothing(make_args, tmp_path):
     run_fit(make_args(test_mode=True))
-    assert not list((tmp_path / "out").rglob("*.ckpt")) and not (tmp_path / "out/train_record.json").exists()
+    assert not list((tmp_path / "out").rglob("epoch=*.ckpt")) and not (tmp_path / "out/train_record.json").exists()
 
 
 def test_a_second_run_keeps_the_first_ones_checkpoint(make_args, tmp_path):
     run_fit(make_args(epochs=1))
     run_fit(make_args(epochs=1))
-    assert [path.name.removesuffix(".ckpt")[-3:] for path in sorted((tmp_path / "out").glob("*.ckpt"))][0] == "-v1"
-    assert len(list((tmp_path / "out").glob("*.ckpt"))) == 2
+    assert [path.name.removesuffix(".ckpt")[-3:] for path in sorted((tmp_path / "out").glob("epoch=*.ckpt"))][0] == "-v1"
+    assert len(list((tmp_path / "out").glob("epoch=*.ckpt"))) == 2
 
 
 def test_another_models_folder_is_not_overwritten(make_args, tmp_path, tokenizer):
@@ -146,12 +147,12 @@ def command(tmp_path, tiny_folder):
 
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(command, tmp_path):
     assert run_script("train_gen-0.py", *command, "--epochs", "1").returncode == 0
-    checkpoint = next((tmp_path / "out").glob("*.ckpt"))
+    checkpoint = next((tmp_path / "out").glob("epoch=*.ckpt"))
     before = checkpoint.read_bytes()
     with files_up_to(100_000):  # the script inherits it
         line = user_error(run_script("train_gen-0.py", *command, "--epochs", "1", "--learning_rate", "0.01"))
     assert "디스크에 자리가 없어" in line
-    assert checkpoint.read_bytes() == before and len(list((tmp_path / "out").glob("*.ckpt"))) == 1
+    assert checkpoint.read_bytes() == before and len(list((tmp_path / "out").glob("epoch=*.ckpt"))) == 1
     assert not [path for path in (tmp_path / "out").iterdir() if "tmp" in path.name]
     load_finetuned(tmp_path / "out")
 
@@ -162,12 +163,12 @@ def test_ctrl_c_ends_tidily_and_keeps_the_last_checkpoint(command, tmp_path):
         [sys.executable, SCRIPTS / "train_gen-0.py", *map(str, command), "--epochs", "100000"], stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").glob("*.ckpt")):
+    while not list((tmp_path / "out").glob("epoch=*.ckpt")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     stderr = process.communicate(timeout=60)[1]
-    assert process.returncode not in (0, None) and "Traceback" not in stderr
-    assert "중단했습니다. 마지막 체크포인트: " in stderr
+    assert process.returncode == 130 and "Traceback" not in stderr
+    assert "중단했습니다. 마지막 체크포인트: " in stderr and "--resume" in stderr
     assert json.loads((tmp_path / "out/train_record.json").read_text(encoding="utf-8"))["state"] == "interrupted"
     load_finetuned(tmp_path / "out")

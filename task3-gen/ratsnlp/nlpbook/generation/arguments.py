@@ -1,6 +1,7 @@
 """What the kinds of script can be told: training, on reviews or on one's own text, decoding (infer) and deployment (serve)."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,6 +158,23 @@ class GenerationTextArguments(Arguments):
         if self.resume and self.overwrite_output_dir:
             raise UserError("resume과 overwrite_output_dir은 함께 쓸 수 없습니다. 이어서 하려면 --resume만 쓰세요.")
         check_device(self.device)
+
+    def prepare_output_dir(self) -> None:
+        """Remove an earlier training's results if ``overwrite_output_dir`` says so.
+
+        Raises:
+            UserError: there are some, and neither ``overwrite_output_dir`` nor ``resume`` is given.
+        """
+        folder = Path(self.output_dir).expanduser()
+        names = ("*.ckpt", "checkpoint-*", "huggingface", "train_record.json")
+        results = [path for name in names for path in sorted(folder.glob(name))]
+        if self.resume or not results:
+            return
+        if not self.overwrite_output_dir:
+            raise UserError(f"output_dir: {folder}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
+                            "지우고 처음부터 하려면 --overwrite_output_dir을 붙이세요.")
+        for path in results:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def training(self) -> GenerationTrainArguments:
         """The same settings under the names of the book's library."""

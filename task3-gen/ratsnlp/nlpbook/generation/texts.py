@@ -200,8 +200,8 @@ class TextDataset(Dataset):
         first, last = self.offsets[document], self.offsets[document + 1]
         ids = self.ids[first + start : min(first + start + self.width, last)].tolist()
         padding = self.width - len(ids)
-        # The text's characters, shared out among its windows by tokens.
-        upto = [round(self.characters[document] * token / (last - first)) for token in (start, start + len(ids))]
+        # The text's characters, shared out among its windows by the tokens that each predicts.
+        upto = [round(self.characters[document] * token / max(last - first - 1, 1)) for token in (start, start + len(ids) - 1)]
         return GenerationFeatures(
             input_ids=ids + [self.tokenizer.eos_token_id] * padding, attention_mask=[1] * len(ids) + [0] * padding,
             control_tokens=int(self.control_tokens[document]) if start == 0 else 0, characters=int(upto[1] - upto[0]))
