@@ -92,7 +92,7 @@ class RunRecord(Callback):
 
     def __init__(self, args):
         self.args, self.folder = args, Path(args.downstream_model_dir)
-        self.record = {}
+        self.record, self.started = {}, None
 
     def state_dict(self):
         return {"record": self.record, "seconds": time.monotonic() - self.started}
@@ -142,11 +142,13 @@ class RunRecord(Callback):
             self.record["epochs"].append({"epoch": trainer.current_epoch, "seconds": round(time.monotonic() - self.started, 1), **losses})
             self._write()
 
-    def on_train_end(self, trainer, module):
+    def finish(self, trainer, module, tokenizer):
+        """After training: not Lightning's ``on_train_end``, which is not called where a run is resumed at its very end."""
         best = trainer.checkpoint_callback.best_model_path
         if self.record and best:
-            self._export(module.model, trainer.train_dataloader.dataset.tokenizer, best)
-            self.record.update(state="finished", best_checkpoint=Path(best).name, seconds=round(time.monotonic() - self.started, 1))
+            self._export(module.model, tokenizer, best)
+            seconds = time.monotonic() - self.started if self.started else self.seconds
+            self.record.update(state="finished", best_checkpoint=Path(best).name, seconds=round(seconds, 1))
             self._write()
             logger.info("가장 좋은 체크포인트: %s", best)
             lowest = best_checkpoint(self.folder).name

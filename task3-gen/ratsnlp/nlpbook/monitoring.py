@@ -33,11 +33,11 @@ class LossWatch(Callback):
         self.curve = {"loss": [], "val_loss": []}  # (step, nats)
 
     def state_dict(self):
-        self._look()
-        return {"steps": self.steps, "average": self.average, "lowest": self.lowest, "curve": self.curve}
+        names = ("steps", "average", "lowest", "curve")
+        return {"pending": [float(loss) for loss in self.pending], **{name: getattr(self, name) for name in names}}
 
     def load_state_dict(self, state):
-        self.steps, self.average, self.lowest, self.curve = state["steps"], state["average"], state["lowest"], state["curve"]
+        self.__dict__.update(state)
 
     def on_train_start(self, trainer, module):
         self.step = trainer.global_step
@@ -62,7 +62,7 @@ class LossWatch(Callback):
     def _look(self):
         if not self.pending:
             return
-        losses = torch.stack(self.pending).tolist()
+        losses = [float(loss) for loss in self.pending]
         self.pending = []
         self.curve["loss"].append((self.step, sum(losses) / len(losses)))
         for loss in losses:

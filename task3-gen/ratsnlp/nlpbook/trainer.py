@@ -20,14 +20,15 @@ logger = logging.getLogger("ratsnlp")
 class Trainer(pl.Trainer):
     """Lightning's, which goes on where a run was broken off, and takes ``train_dataloader``, as the book's notebooks call the loader."""
 
-    def fit(self, model, train_dataloaders=None, val_dataloaders=None, *more, train_dataloader=None, **named):
+    def fit(self, model, train_dataloaders=None, val_dataloaders=None, *more, train_dataloader=None, **named) -> None:
         loader = train_dataloader if train_dataloaders is None else train_dataloaders
         if self.fast_dev_run:
-            return super().fit(model, loader, val_dataloaders, *more, **named)
+            super().fit(model, loader, val_dataloaders, *more, **named)
+            return
         args = model.args
         begins, checkpoint = begin(args, loader.dataset)
         if begins == "finished":
-            return None
+            return
         epoch = batches_done = 0
         if begins == "resumed":
             epoch, batches_done = checkpoint["epoch"], checkpoint["callbacks"]["LastCheckpoint"]["batches_done"]
@@ -35,7 +36,10 @@ class Trainer(pl.Trainer):
             named.update(ckpt_path=Path(args.downstream_model_dir) / LAST, weights_only=True)
         order_by_epoch(loader, args.seed or 0, epoch, batches_done)
         order_by_epoch(val_dataloaders, args.seed or 0)
-        return super().fit(model, loader, val_dataloaders, *more, **named)
+        super().fit(model, loader, val_dataloaders, *more, **named)
+        for callback in self.callbacks:
+            if isinstance(callback, RunRecord):
+                callback.finish(self, model, loader.dataset.tokenizer)
 
 
 def get_trainer(args, return_trainer_only=True):
