@@ -84,12 +84,12 @@ def test_the_four_scripts_of_a_kind_differ_only_in_settings(kind):
     assert all(25 <= len((SCRIPTS / f"{kind}_gen-{n}.py").read_text(encoding="utf-8").splitlines()) <= 70 for n in range(4))
 
 
-@pytest.mark.parametrize("script", ["train_gen-0.py", "infer_gen-1.py", "serve_gen-2.py", "pretrain_gen-0.py"])
+@pytest.mark.parametrize("script", ["train_gen-0.py", "infer_gen-1.py", "serve_gen-2.py", "pretrain_gen-0.py", "train.py"])
 def test_help_is_korean_and_complete(script):
     done = run_script(script, "--help")
     assert done.returncode == 0 and "사용법: " in done.stdout and "배우는 것" in done.stdout
     assert not re.search(r"usage:|options:|show this help", done.stdout)
-    assert "--pretrained_model_name" in done.stdout and "기본값" in done.stdout
+    assert ("--model_type" if script == "train.py" else "--pretrained_model_name") in done.stdout and "기본값" in done.stdout
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
