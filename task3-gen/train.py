@@ -30,7 +30,8 @@ if __name__ == "__main__":
     # 2. 글: 토큰 번호만 기억에 남기고, 일부는 배우지 않고 재는 데 씁니다.
     train_dataset, val_dataset = load_text_datasets(text_args, tokenizer)
     if not text_args.do_train:
-        sys.exit("학습하려면 --do_train을 붙이세요.")
+        print("학습하려면 --do_train을 붙이세요.")
+        sys.exit()
     text_args.prepare_output_dir()
     train_dataloader = DataLoader(
         train_dataset,

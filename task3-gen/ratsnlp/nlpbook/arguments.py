@@ -102,7 +102,7 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
     for name, spec in specs.items():
         kind = argument_class.type_of(name)
         default = defaults.get(name, spec.default)
-        help_text = spec.metadata["help"] + ("" if default in (None, ()) else f" (기본값: {default})")
+        help_text = spec.metadata["help"] + ("" if default in (None, (), "") else f" (기본값: {default})")
         group.add_argument(
             f"--{name}", dest=name, default=argparse.SUPPRESS, metavar="값", nargs="*" if kind is tuple else "?",
             const="true" if kind is bool else None, help=help_text.replace("%", "%%"))

@@ -139,7 +139,7 @@ class GenerationTextArguments(Arguments):
     save_steps: int = argument(500, "몇 걸음마다 checkpoint-걸음 폴더와 last.ckpt를 저장할지(0이면 폴더 없이 에폭이 끝날 때만)", minimum=0)
     save_total_limit: int = argument(2, "checkpoint-걸음 폴더를 몇 개 남길지(-1은 전부, 0은 만들지 않음)", minimum=-1)
     logging_steps: int = argument(10, "몇 걸음마다 기록할지", minimum=1)
-    learning_rate: float = argument(5e-5, "가장 높을 때의 학습률", above=0, maximum=1)
+    learning_rate: float = argument(5e-5, "가장 높을 때의 학습률. 작은 kogpt-mini에는 5e-4가 알맞습니다", above=0, maximum=1)
     warmup_steps: int = argument(0, "학습률을 올리는 데 쓰는 걸음 수", minimum=0)
     weight_decay: float = argument(0.0, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
     adam_epsilon: float = argument(1e-8, "AdamW가 0으로 나누지 않게 분모에 더하는 수", above=0, maximum=1)
