@@ -4,22 +4,49 @@ import ctypes
 import sys
 
 import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.activations import NewGELUActivation
 
 
-class ByteDropout(torch.nn.Dropout):
+def byte_dropout(states: torch.Tensor, p: float) -> torch.Tensor:
     """Dropout that draws one byte for an element: a CPU draws its random numbers one after another, here an eighth as many of them.
 
-    ``p`` is rounded to a multiple of 1/256. Elsewhere than on a CPU, and outside of training, it is ``torch.nn.Dropout``.
+    ``p`` is rounded to a multiple of 1/256.
     """
+    threshold = round(p * 256)
+    if not 0 < threshold < 256 or states.device.type != "cpu":
+        return F.dropout(states, p)
+    words = torch.empty(-(-states.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    keep = torch.empty(states.shape, dtype=states.dtype)
+    torch.ge(words.view(torch.uint8)[: states.numel()].view(states.shape), threshold, out=keep)  # 1 or 0, in the dtype of the states
+    return states * keep.mul_(256 / (256 - threshold))
+
+
+class ByteDropout(torch.nn.Dropout):
+    """:func:`byte_dropout` as a layer."""
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        threshold = round(self.p * 256)
-        if not self.training or not 0 < threshold < 256 or states.device.type != "cpu":
-            return super().forward(states)
-        words = torch.empty(-(-states.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        keep = words.view(torch.uint8)[: states.numel()].view(states.shape) >= threshold
-        return states * (keep * (256 / (256 - threshold))).to(states.dtype)
+        return byte_dropout(states, self.p) if self.training else states
+
+
+def byte_eager_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **_):
+    """The eager attention of transformers with :func:`byte_dropout`, scores scaled and masked in the product itself.
+
+    Shapes: query, key and value (batch, heads, width, head width), attention_mask (batch or 1, 1, width, width).
+    """
+    shape = (*query.shape[:3], key.shape[2])
+    bias = attention_mask.to(query.dtype).expand(shape).flatten(0, 1)
+    scores = torch.baddbmm(bias, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling).view(shape)
+    weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
+    if module.training:
+        weights = byte_dropout(weights, dropout)
+    return (weights @ value).transpose(1, 2), weights
+
+
+BYTE_EAGER = "byte_eager"  # its name for model.set_attn_implementation
+AttentionInterface.register(BYTE_EAGER, byte_eager_attention)
+AttentionMaskInterface.register(BYTE_EAGER, AttentionMaskInterface()["eager"])
 
 
 def use_fast_layers(model: torch.nn.Module) -> torch.nn.Module:

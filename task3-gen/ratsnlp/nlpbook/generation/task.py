@@ -11,7 +11,7 @@ from pytorch_lightning import LightningModule
 from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
-from .layers import keep_freed_memory, use_fast_layers
+from .layers import BYTE_EAGER, keep_freed_memory, use_fast_layers
 from .loss import linear_cross_entropy
 
 logger = logging.getLogger("ratsnlp")
@@ -45,7 +45,7 @@ class GenerationTask(LightningModule):
         if self.device.type == "cpu" and self.args.recipe == "standard":
             keep_freed_memory()
             if self.args.max_seq_length <= 256:  # up to there PyTorch's fused attention takes a CPU longer than its parts one by one
-                self.model.set_attn_implementation("eager")
+                self.model.set_attn_implementation(BYTE_EAGER)
 
     def token_losses(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,), and whether each is the review's own (T,).
