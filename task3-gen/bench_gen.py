@@ -200,7 +200,7 @@ def measure(bench: BenchArguments, name: str, root: str, target: float | None = 
     else:
         model = load_model(args.pretrained_model_name, tokenizer)
         precision = hugging_face(bench, name, train, tokenizer, model, watch)
-    peak = peak_bytes()
+    peak = peak_bytes(of_child=name == "ratsnlp")
     tokens = int(train.lengths.sum()) * args.epochs
     flops = flops_per_token(model, float(train.lengths.mean())) * tokens / watch.seconds
     return {
@@ -294,15 +294,15 @@ def peak_flops(dtype: torch.dtype) -> float:
     return 2 * size**3 / best
 
 
-def peak_bytes() -> int | None:
-    """The most memory that this process has held: the GPU's where it trains, else the RSS; None on Windows."""
-    if torch.cuda.is_available():
+def peak_bytes(of_child: bool = False) -> int | None:
+    """The most memory that this process, or one that it ran, has held: the GPU's where it trains, else the RSS; None on Windows."""
+    if torch.cuda.is_available() and not of_child:
         return torch.cuda.max_memory_allocated()
     if sys.platform == "win32":
         return None
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if of_child else resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from conftest import tiny_config
 from transformers import AutoModelForCausalLM
 
-from ratsnlp.nlpbook.generation.layers import ByteDropout, use_fast_layers
+from ratsnlp.nlpbook.generation.layers import BYTE_EAGER, ByteDropout, use_fast_layers
 from ratsnlp.nlpbook.generation.loss import linear_cross_entropy
 
 
@@ -62,7 +62,7 @@ def test_byte_dropout_drops_a_share_of_p_and_keeps_the_mean():
     assert dropout.eval()(states) is states and torch.equal(ByteDropout(0.0)(states), states)
 
 
-def test_a_model_with_fast_layers_and_eager_attention_computes_the_same(tokenizer):
+def test_a_model_with_fast_layers_and_fast_attention_computes_the_same(tokenizer):
     """Dropout is there, and stays off in a model that is in eval mode."""
     torch.manual_seed(0)
     config = tiny_config("gpt2", tokenizer)
@@ -74,5 +74,45 @@ def test_a_model_with_fast_layers_and_eager_attention_computes_the_same(tokenize
         assert use_fast_layers(model) is model
         assert {type(block.mlp.act) for block in model.transformer.h} == {torch.nn.GELU}
         assert {type(block.mlp.dropout) for block in model.transformer.h} == {ByteDropout}
-        model.set_attn_implementation("eager")
+        model.set_attn_implementation(BYTE_EAGER)
         torch.testing.assert_close(model(ids).logits, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_fast_attention_is_the_models_own(tiny_model):
+    """With gradients, with padding on the left, and with a cache."""
+    model, ids = tiny_model.eval(), torch.randint(4, 1000, (2, 12))
+    padded = torch.ones_like(ids).index_fill(1, torch.tensor([0, 1]), 0)
+
+    def results():
+        model.zero_grad()
+        logits = model(ids).logits
+        logits.square().mean().backward()
+        gradients = [parameter.grad.clone() for parameter in model.parameters()]
+        written = model.generate(ids, attention_mask=padded, do_sample=False, max_new_tokens=8)
+        return [logits, model(ids, attention_mask=padded).logits[:, 2:], *gradients], written
+
+    expected, expected_text = results()
+    model.set_attn_implementation(BYTE_EAGER)
+    computed, text = results()
+    torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(text, expected_text)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):  # float32's lowest number is beyond bfloat16's
+        torch.testing.assert_close(model(ids, attention_mask=padded).logits[:, 2:], computed[1], rtol=0.1, atol=0.05, check_dtype=False)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox"])
+def test_the_fast_attention_drops_weights_in_training_alone(kind, tokenizer):
+    config = tiny_config(kind, tokenizer)
+    config.attn_pdrop = config.attention_dropout = 0.5
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=BYTE_EAGER)
+    ids = torch.randint(0, len(tokenizer), (2, 20))
+
+    def logits(seed):
+        torch.manual_seed(seed)
+        return model(ids).logits
+
+    with torch.no_grad():
+        model.train()
+        assert torch.equal(logits(0), logits(0)) and not torch.equal(logits(0), logits(1))
+        model.eval()
+        assert torch.equal(logits(0), logits(1))

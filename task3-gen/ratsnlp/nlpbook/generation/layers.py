@@ -36,7 +36,8 @@ def byte_eager_attention(module, query, key, value, attention_mask, scaling, dro
     Shapes: query, key and value (batch, heads, width, head width), attention_mask (batch or 1, 1, width, width).
     """
     shape = (*query.shape[:3], key.shape[2])
-    bias = attention_mask.clamp(min=torch.finfo(query.dtype).min).to(query.dtype).expand(shape).flatten(0, 1)
+    # By bfloat16's lowest, to which autocast may take it: float32's would become -inf there, and a row that sees nothing NaN.
+    bias = attention_mask.clamp(min=torch.finfo(torch.bfloat16).min).to(query.dtype).expand(shape).flatten(0, 1)
     scores = torch.baddbmm(bias, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling).view(shape)
     weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
     if module.training:
