@@ -62,7 +62,8 @@ RIVALS = {
 }
 NAMES = {**RUNGS, **RIVALS}
 LONGEST = 256  # tokens; of the 200,000 reviews of NSMC one is longer in kogpt-mini's tokens (352), and is cut off
-CHECKS = 40  # how often the headline's run is judged on its way
+CHECKS = 20  # how often the headline's run is judged on its way
+HELD_OUT = 1000  # reviews that judge
 
 
 @dataclass
@@ -70,7 +71,7 @@ class BenchArguments(Arguments):
     pretrained_model_name: str = argument("kogpt-mini", "사전 학습 모델의 허브 이름이나 폴더")
     downstream_corpus_root_dir: str = argument(str(BUNDLED_DATA), "말뭉치 폴더들이 있는 폴더")
     downstream_corpus_name: str = argument("mini", "말뭉치 이름: 말뭉치 폴더의 이름")
-    limit: int = argument(0, "학습 리뷰와 시험 리뷰를 저마다 앞에서 몇 개만 쓸지(0은 전부)", minimum=0)
+    limit: int = argument(0, f"학습 리뷰를 앞에서 몇 개만 쓸지(0은 전부). 시험 리뷰는 {HELD_OUT:,}개까지만 씁니다", minimum=0)
     max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 배울지: 책은 32", minimum=2, maximum=LONGEST)
     batch_size: int = argument(32, "한 걸음에 리뷰 몇 개를 볼지: 책은 32", minimum=1)
     learning_rate: float = argument(5e-4, "학습률", above=0, maximum=1)
@@ -309,9 +310,9 @@ def peak_bytes(of_child: bool = False) -> int | None:
 def copy_corpus(bench: BenchArguments, root: Path) -> None:
     folder = Path(bench.downstream_corpus_root_dir).expanduser() / bench.downstream_corpus_name
     (root / "corpus").mkdir()
-    for name in ("ratings_train.txt", "ratings_test.txt"):
+    for name, most in (("ratings_train.txt", bench.limit), ("ratings_test.txt", min(bench.limit or HELD_OUT, HELD_OUT))):
         lines = nlpbook.read_documents(folder / name)
-        (root / "corpus" / name).write_text("\n".join(lines[: bench.limit + 1 if bench.limit else None]) + "\n", encoding="utf-8")
+        (root / "corpus" / name).write_text("\n".join(lines[: most + 1 if most else None]) + "\n", encoding="utf-8")
 
 
 def alone(function, *arguments):
