@@ -126,13 +126,16 @@ def without(rung: str):
 class Watch(pl.Callback):
     """Seconds that the training batches took, without validation and checkpoints.
 
-    With a ``target``, ``judge`` is asked ``CHECKS`` times on the way, off the clock, and training stops when it is reached.
+    With a ``target``, ``judge`` is asked before training and ``CHECKS`` times on the way, off the clock, and training stops when it is
+    reached.
     """
 
     def __init__(self, judge=None, target=None):
         self.judge, self.target, self.seconds, self.way = judge, target, 0.0, []
 
     def on_train_epoch_start(self, trainer, module):
+        if self.target is not None:
+            self.way.append({"seconds": 0.0, "reviews": 0, "bits": self.judge(module.model)})
         self.started = time.perf_counter()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
@@ -360,7 +363,10 @@ def main(bench: BenchArguments) -> None:
         print(f"{pad(f'{name} {NAMES[name]}', 42)}{rates}{rest}")
     print(f"tokens/s는 패딩을 뺀 진짜 토큰, peak는 그 정밀도의 행렬 곱 최고 속도(fp32 {peaks['32-true'] / 1e9:.0f}, bf16 "
           f"{peaks['bf16-mixed'] / 1e9:.0f} GFLOPS)에 견준 값, 비율은 번갈아 잰 것들의 가운뎃값입니다.")
-    if headline and headline["speedup"]:
+    if headline and headline["standard_seconds"] == 0:  # a short run of book can do harm
+        print(f"학습 전의 모델이 이미 {headline['way'][0]['bits']:.3f}비트라, book이 끝에 이른 {headline['bits_per_char']:.3f}비트에 "
+              "누가 먼저 이르는지 잴 수 없습니다. --epochs나 --limit을 늘리세요.")
+    elif headline and headline["speedup"]:
         print(f"book이 {headline['book_seconds']:.1f}초 만에 이른 글자마다 {headline['bits_per_char']:.3f}비트에 standard는 "
               f"{headline['standard_seconds']:.1f}초 만에 이르렀습니다: {headline['speedup']:.1f}배 빨리.")
     print(json.dumps({
@@ -377,12 +383,15 @@ def ratio(of: list[dict], to: list[dict], key: str) -> float:
 
 
 def head(book: list[dict], ways: list[list[dict]], target: float) -> dict:
-    """When ``standard`` was first at or below the bits per character at which ``book`` ended; no speed-up where it never was."""
+    """When ``standard`` was first at or below the bits per character at which ``book`` ended.
+
+    No speed-up where it never was, or was before training.
+    """
     reached = [next((point["seconds"] for point in way if point["bits"] <= target), math.inf) for way in ways]
     seconds, book_seconds = statistics.median(reached), statistics.median(run["seconds"] for run in book)
     there = math.isfinite(seconds)
     return {"bits_per_char": target, "book_seconds": book_seconds, "standard_seconds": seconds if there else None,
-            "speedup": book_seconds / seconds if there else None, "way": ways[0]}
+            "speedup": book_seconds / seconds if there and seconds else None, "way": ways[0]}
 
 
 def pad(text: str, width: int) -> str:

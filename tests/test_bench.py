@@ -60,7 +60,8 @@ def test_table_and_json_tell_the_same_of_every_rung_and_rival(bench, in_process,
     assert headline["bits_per_char"] == told["book"]["val_bits_per_char"] and headline["book_seconds"] == told["book"]["seconds"]
     reached = [point["seconds"] for point in headline["way"] if point["bits"] <= headline["bits_per_char"]]
     assert headline["standard_seconds"] == (reached[0] if reached else None)
-    assert not reached or f": {headline['speedup']:.1f}배 빨리" in printed
+    assert ("배 빨리" in printed) == (reached > [0]) and ("학습 전의 모델이 이미" in printed) == (reached[:1] == [0])
+    assert not headline["speedup"] or f": {headline['speedup']:.1f}배 빨리" in printed
 
 
 def test_a_process_of_its_own_for_each_measuring(bench, tmp_path):
@@ -174,16 +175,18 @@ def test_the_headline_is_the_first_point_at_or_below_the_target():
     assert (told["standard_seconds"], told["speedup"]) == (2, 15.0)
     told = bench_gen.head([{"seconds": 30.0}], [way], 1.0)
     assert told["standard_seconds"] is None and told["speedup"] is None
+    told = bench_gen.head([{"seconds": 30.0}], [[{"seconds": 0.0, "reviews": 0, "bits": 3.0}, *way]], 4.0)
+    assert told["standard_seconds"] == 0 and told["speedup"] is None
 
 
 def test_judging_on_the_way_changes_nothing(bench, tmp_path):
     """Neither the clock's seconds nor the weights: an unreachable target leaves the run as it is without one."""
     unjudged = bench_gen.measure(bench, "standard", str(tmp_path))
     judged = bench_gen.measure(bench, "standard", str(tmp_path), target=0.0)
-    assert len(judged["way"]) == REVIEWS // bench.batch_size and unjudged["way"] == []
+    assert len(judged["way"]) == 1 + REVIEWS // bench.batch_size and unjudged["way"] == []
     assert judged["val_bits_per_char"] == judged["way"][-1]["bits"] == unjudged["val_bits_per_char"]
-    reached = bench_gen.measure(bench, "standard", str(tmp_path), target=judged["way"][1]["bits"])
-    assert len(reached["way"]) == 2
+    reached = bench_gen.measure(bench, "standard", str(tmp_path), target=judged["way"][2]["bits"])
+    assert len(reached["way"]) == 3
 
 
 def test_without_accelerate_the_trainers_are_left_out_with_a_word(bench, in_process, monkeypatch, capsys):
