@@ -230,7 +230,8 @@ def hugging_face(bench: BenchArguments, name: str, train, tokenizer, model, watc
     """Hugging Face's ``Trainer`` in the precision of ``standard``, with its default schedule; returns the precision.
 
     ``trainer`` pads each batch to its longest review, padding out of the loss; ``blocks`` joins all reviews and cuts them, as
-    ``run_clm`` does, into rows of the length and number that ``book`` computes. Either learns an eos after each review.
+    ``run_clm`` does, into rows of the length that ``book`` computes, ``batch_size`` of them a step: none of it is padding, so that it
+    takes about half as many steps. Either learns an eos after each review.
     """
     from transformers import DataCollatorForLanguageModeling, Trainer, TrainerCallback, TrainingArguments
 
@@ -277,12 +278,14 @@ def genuine(bench: BenchArguments, train, model, root: str):
 def flops_per_token(model, length: float) -> float:
     """Floating-point operations of a training step for one real token: 6 N + 12 L H Q T.
 
-    N is the number of parameters but those of positions, T the mean ``length`` of a review. Source: Chowdhery et al. (2022), "PaLM",
-    appendix B.
+    N is the number of parameters that multiply something: without positions, and without the embedding where the output has one of its
+    own. T is the mean ``length`` of a review. Source: Chowdhery et al. (2022), "PaLM", appendix B.
     """
-    positions = sum(parameter.numel() for name, parameter in model.named_parameters() if name.endswith("wpe.weight"))
+    looked_up = sum(parameter.numel() for name, parameter in model.named_parameters() if name.endswith("wpe.weight"))
+    if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
+        looked_up += model.get_input_embeddings().weight.numel()
     config = model.config
-    return 6 * (model.num_parameters() - positions) + 12 * config.num_hidden_layers * config.hidden_size * length
+    return 6 * (model.num_parameters() - looked_up) + 12 * config.num_hidden_layers * config.hidden_size * length
 
 
 def peak_flops(dtype: torch.dtype) -> float:
