@@ -40,7 +40,15 @@ from torch.utils.data import DataLoader, RandomSampler, Subset
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.arguments import Arguments, argument
-from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
+from ratsnlp.nlpbook.generation import (
+    GenerationDataset,
+    GenerationTask,
+    GenerationTrainArguments,
+    NsmcCorpus,
+    load_config,
+    load_model,
+    load_tokenizer,
+)
 from ratsnlp.nlpbook.generation.arguments import BUNDLED_DATA, REPOSITORY
 from ratsnlp.nlpbook.monitoring import SampleTexts
 from ratsnlp.nlpbook.trainer import ProgressBar, best_precision
@@ -166,8 +174,8 @@ def train_arguments(bench: BenchArguments, root: str, name: str, **changes) -> G
 
 def make_judge(bench: BenchArguments, root: str, tokenizer):
     """A function of a model: its bits per character on the held-out reviews, in float32, without dropout, nothing cut off."""
-    config = load_model(bench.pretrained_model_name, tokenizer).config
-    args = train_arguments(bench, root, "judge", max_seq_length=min(LONGEST, config.max_position_embeddings))
+    positions = load_config(bench.pretrained_model_name).max_position_embeddings
+    args = train_arguments(bench, root, "judge", max_seq_length=min(LONGEST, positions))
     test = GenerationDataset(args, tokenizer, NsmcCorpus(), "test")
     batches = list(DataLoader(test, batch_size=64, sampler=nlpbook.LengthGroupedSampler(test, args), collate_fn=nlpbook.data_collator))
 

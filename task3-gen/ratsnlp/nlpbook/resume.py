@@ -173,7 +173,7 @@ def tokens_sha256(dataset) -> str:
 
 
 def begin(args, dataset) -> tuple[str, dict | None]:
-    """Where a run begins: ``("new", None)``, ``("finished", its record)``, or ``("resumed", the checkpoint)``; says which.
+    """Where a run begins: ``("new", None)``, ``("finished", None)``, or ``("resumed", the checkpoint)``; says which.
 
     Without ``args.resume`` an unfinished run's ``last.ckpt`` is set aside as ``last.ckpt.old``.
 
@@ -198,7 +198,7 @@ def begin(args, dataset) -> tuple[str, dict | None]:
     _check_same_run(args, dataset, record if finished else there)
     if finished:
         print(f"이미 끝난 학습입니다. 가장 좋은 체크포인트: {last.parent / record['best_checkpoint']}", file=sys.stderr)
-        return "finished", record
+        return "finished", None
     return "resumed", checkpoint
 
 
