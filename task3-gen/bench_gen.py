@@ -61,7 +61,8 @@ RUNGS = {
     "group": "길이가 비슷한 리뷰끼리",
     "bf16": "bf16으로 계산",
     "fused": "AdamW를 한 커널로",
-    "standard": "작은 연산 묶기 = 여기의 방법",
+    "small": "작은 연산 묶기",
+    "standard": "한 걸음에 리뷰 두 배 = 여기의 방법",
 }
 RIVALS = {
     "trainer": "Trainer, 리뷰마다 패딩",
@@ -81,7 +82,7 @@ class BenchArguments(Arguments):
     downstream_corpus_name: str = argument("mini", "말뭉치 이름: 말뭉치 폴더의 이름")
     limit: int = argument(0, f"학습 리뷰를 앞에서 몇 개만 쓸지(0은 전부). 시험 리뷰는 {HELD_OUT:,}개까지만 씁니다", minimum=0)
     max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 배울지: 책은 32", minimum=2, maximum=LONGEST)
-    batch_size: int = argument(32, "한 걸음에 리뷰 몇 개를 볼지: 책은 32", minimum=1)
+    batch_size: int = argument(32, "한 걸음에 리뷰 몇 개를 볼지: 책은 32. standard와 Trainer는 그 두 배", minimum=1)
     learning_rate: float = argument(5e-4, "학습률", above=0, maximum=1)
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
     rounds: int = argument(3, "번갈아 몇 번 잴지", minimum=1)
@@ -120,8 +121,8 @@ def without(rung: str):
     pieces = {
         "bf16": [("ratsnlp.nlpbook.trainer.best_precision", lambda *_: "32-true")],
         "fused": [(library + "torch.optim.AdamW", lambda groups, fused, **named: adamw(groups, **named))],
-        "standard": [(library + "linear_cross_entropy", plain_cross_entropy), (library + "use_fast_layers", lambda model: model),
-                     (library + "keep_freed_memory", lambda: None), (library + "BYTE_EAGER", "sdpa")],
+        "small": [(library + "linear_cross_entropy", plain_cross_entropy), (library + "use_fast_layers", lambda model: model),
+                  (library + "keep_freed_memory", lambda: None), (library + "BYTE_EAGER", "sdpa")],
     }
     with contextlib.ExitStack() as stack:
         for name, patches in pieces.items():
@@ -164,8 +165,9 @@ def synchronize() -> None:
 
 
 def train_arguments(bench: BenchArguments, root: str, name: str, **changes) -> GenerationTrainArguments:
+    batch_size = bench.batch_size * (2 if name in ("standard", "trainer", "blocks") else 1)
     return GenerationTrainArguments(**{
-        "pretrained_model_name": bench.pretrained_model_name, "max_seq_length": bench.max_seq_length, "batch_size": bench.batch_size,
+        "pretrained_model_name": bench.pretrained_model_name, "max_seq_length": bench.max_seq_length, "batch_size": batch_size,
         "learning_rate": bench.learning_rate, "epochs": bench.epochs, "seed": bench.seed,
         "recipe": "book" if name == "book" else "standard",
         "downstream_corpus_root_dir": root, "downstream_corpus_name": "corpus", "downstream_model_dir": f"{root}/{name}", "save_steps": 0,
@@ -211,7 +213,7 @@ def measure(bench: BenchArguments, name: str, root: str, target: float | None = 
         precision = "32-true"
     else:
         model = load_model(args.pretrained_model_name, tokenizer)
-        precision = hugging_face(bench, name, train, tokenizer, model, watch)
+        precision = hugging_face(args, name, train, tokenizer, model, watch)
     peak = peak_bytes(of_child=name == "ratsnlp")
     tokens = int(train.lengths.sum()) * args.epochs
     flops = flops_per_token(model, float(train.lengths.mean())) * tokens / watch.seconds
@@ -234,12 +236,12 @@ def fit(task, args, train, grouped: bool, tokenizer, watch: Watch) -> str:
     return trainer.precision
 
 
-def hugging_face(bench: BenchArguments, name: str, train, tokenizer, model, watch: Watch) -> str:
+def hugging_face(args: GenerationTrainArguments, name: str, train, tokenizer, model, watch: Watch) -> str:
     """Hugging Face's ``Trainer`` in the precision of ``standard``, with its default schedule; returns the precision.
 
     ``trainer`` pads each batch to its longest review, padding out of the loss; ``blocks`` joins all reviews and cuts them, as
-    ``run_clm`` does, into rows of the length that ``book`` computes, ``batch_size`` of them a step: none of it is padding, so that it
-    takes about half as many steps. Either learns an eos after each review.
+    ``run_clm`` does, into rows of the length that ``book`` computes, of which none is padding. Either learns an eos after each review,
+    and as many tokens a step as ``standard``.
     """
     from transformers import DataCollatorForLanguageModeling, Trainer, TrainerCallback, TrainingArguments
 
@@ -251,18 +253,19 @@ def hugging_face(bench: BenchArguments, name: str, train, tokenizer, model, watc
             synchronize()
             watch.seconds = time.perf_counter() - self.started
 
-    width, eos = bench.max_seq_length, tokenizer.eos_token_id
+    width, eos, batch_size = args.max_seq_length, tokenizer.eos_token_id, args.batch_size
     rows = [(features.input_ids[: sum(features.attention_mask)] + [eos])[:width] for features in train]
     if name == "blocks":
         flat = [token for row in rows for token in row]
+        batch_size = max(round(batch_size * len(flat) / len(rows) / width), 1)
         rows = [flat[start : start + width] for start in range(0, len(flat) - width + 1, width)]
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     precision = best_precision()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, per_device_train_batch_size=bench.batch_size, num_train_epochs=bench.epochs, learning_rate=bench.learning_rate,
-            seed=bench.seed, bf16=precision == "bf16-mixed", fp16=precision == "16-mixed", use_cpu=not torch.cuda.is_available(),
+            folder, per_device_train_batch_size=batch_size, num_train_epochs=args.epochs, learning_rate=args.learning_rate,
+            seed=args.seed, bf16=precision == "bf16-mixed", fp16=precision == "16-mixed", use_cpu=not torch.cuda.is_available(),
             report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, dataloader_pin_memory=torch.cuda.is_available())
         Trainer(model, arguments, DataCollatorForLanguageModeling(tokenizer, mlm=False), [{"input_ids": row} for row in rows],
                 callbacks=[Clock()]).train()

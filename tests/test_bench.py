@@ -98,6 +98,7 @@ def rung(bench, tmp_path):
             task.model.base_model.register_forward_pre_hook(watch_body, with_kwargs=True)
             task.model.lm_head.register_forward_hook(watch_head)
             seen.precision = bench_gen.fit(task, args, dataset, grouped, tokenizer, bench_gen.Watch())
+            seen.steps = task.trainer.global_step
             seen.fused = bool(task.trainer.optimizers[0].defaults["fused"])
         seen.layers = ByteDropout in {type(module) for module in task.modules()}
         seen.attention = task.model.config._attn_implementation
@@ -114,15 +115,16 @@ def test_the_rungs_change_what_they_are_named_for(rung):
     assert not any(seen[name].token_types for name in names[1:])
     assert seen["real"].positions == REVIEWS * (WIDTH - 1) and seen["real"].real < seen["group"].positions
     assert seen["group"].positions < seen["trim"].positions < seen["real"].positions
-    assert {seen[name].positions for name in names[names.index("group"):]} == {seen["group"].positions}
+    assert {seen[name].positions for name in names[names.index("group"):-1]} == {seen["group"].positions}
+    assert {seen[name].steps for name in names[:-1]} == {REVIEWS // 8} and seen["standard"].steps == math.ceil(REVIEWS / 16)
     assert [name for name in names if seen[name].logits] == ["book", "real"]
     for kept, brought, off, on in (
-            ("precision", "bf16", "32-true", best_precision()), ("fused", "fused", False, True), ("layers", "standard", False, True),
-            ("attention", "standard", "sdpa", BYTE_EAGER)):
+            ("precision", "bf16", "32-true", best_precision()), ("fused", "fused", False, True), ("layers", "small", False, True),
+            ("attention", "small", "sdpa", BYTE_EAGER)):
         assert [getattr(seen[name], kept) for name in names] == [on if names.index(name) >= names.index(brought) else off for name in names]
     # The tiny model has no dropout. Where the batches are the same, so is what was learnt: exactly, but for rounding.
     assert seen["trim"].bits == pytest.approx(seen["real"].bits, rel=1e-5)
-    for name in ("bf16", "fused", "standard"):
+    for name in ("bf16", "fused", "small"):
         assert seen[name].bits == pytest.approx(seen["group"].bits, rel=1e-3)
     assert abs(seen["real"].bits / seen["book"].bits - 1) > 1e-3
 
@@ -145,12 +147,15 @@ def test_the_rivals_learn_each_token_once_and_no_padding(name, bench, tmp_path, 
     importlib.import_module("transformers.trainer")  # transformers puts another module in its own place when this is first imported
     monkeypatch.setattr(sys.modules["transformers"], "Trainer", Trainer)
     tokenizer = load_tokenizer(bench.pretrained_model_name)
-    dataset = GenerationDataset(bench_gen.train_arguments(bench, str(tmp_path), name), tokenizer, NsmcCorpus(), "train")
+    args = bench_gen.train_arguments(bench, str(tmp_path), name)
+    dataset = GenerationDataset(args, tokenizer, NsmcCorpus(), "train")
     watch = bench_gen.Watch()
-    precision = bench_gen.hugging_face(bench, name, dataset, tokenizer, load_model(bench.pretrained_model_name, tokenizer), watch)
+    precision = bench_gen.hugging_face(args, name, dataset, tokenizer, load_model(bench.pretrained_model_name, tokenizer), watch)
     assert precision == best_precision() and given.arguments.bf16 == (precision == "bf16-mixed") and watch.seconds > 0
     texts = [[*text.tolist(), tokenizer.eos_token_id][:WIDTH] for text in np.split(dataset.ids, dataset.features.offsets[1:-1])]
     learnt = [token for row in given.rows for token in row]
+    tokens = {"trainer": len(learnt) / REVIEWS, "blocks": WIDTH}[name]
+    assert given.arguments.per_device_train_batch_size * tokens == pytest.approx(16 * len(learnt) / REVIEWS, abs=WIDTH / 2)
     if name == "trainer":
         assert given.rows == texts
     else:
@@ -183,7 +188,7 @@ def test_judging_on_the_way_changes_nothing(bench, tmp_path):
     """Neither the clock's seconds nor the weights: an unreachable target leaves the run as it is without one."""
     unjudged = bench_gen.measure(bench, "standard", str(tmp_path))
     judged = bench_gen.measure(bench, "standard", str(tmp_path), target=0.0)
-    assert len(judged["way"]) == 1 + REVIEWS // bench.batch_size and unjudged["way"] == []
+    assert len(judged["way"]) == 1 + math.ceil(REVIEWS / 16) and unjudged["way"] == []
     assert judged["val_bits_per_char"] == judged["way"][-1]["bits"] == unjudged["val_bits_per_char"]
     reached = bench_gen.measure(bench, "standard", str(tmp_path), target=judged["way"][2]["bits"])
     assert len(reached["way"]) == 3
