@@ -4,10 +4,12 @@ from importlib import import_module
 
 _MODULES = {
     "arguments": ["GenerationTrainArguments", "GenerationPretrainArguments", "GenerationTextArguments", "GenerationInferArguments",
-                  "GenerationDeployArguments"],
+                  "GenerationEvalArguments", "GenerationDeployArguments"],
     "corpus": ["GenerationDataset", "GenerationExample", "GenerationFeatures", "HeldOutDataset", "NsmcCorpus", "PackedDataset"],
     "decoding": ["SETTINGS", "encode_prompt", "load_for_inference", "readable"],
     "deploy": ["get_web_service_app", "run_web_service"],
+    "evaluation": ["PolarityJudge", "agreement", "bits_per_character", "diversity", "markdown", "pooled", "review", "sample_texts",
+                   "write_report"],
     "models": ["load_checkpoint", "load_config", "load_finetuned", "load_model", "load_model_and_tokenizer", "load_pretrained",
                "load_tokenizer", "use_special_tokens"],
     "task": ["GenerationTask"],

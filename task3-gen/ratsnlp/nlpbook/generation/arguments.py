@@ -203,6 +203,36 @@ class GenerationInferArguments(Arguments):
 
 
 @dataclass
+class GenerationEvalArguments(Arguments):
+    """Which model is measured, on which corpus, and where the report goes.
+
+    ``report_dir`` is the model's own folder where it has one, and one under ``output/`` for a model of the hub or of this repository.
+    """
+
+    pretrained_model_name: str = argument("kogpt-mini", "사전 학습 모델의 허브 이름이나 폴더. kogpt-mini는 저장소에 든 작은 모델")
+    downstream_model_dir: str | None = argument(None, "미세조정한 모델의 폴더: 사전 학습 모델 대신 그 모델을 잽니다")
+    downstream_corpus_root_dir: str = argument(str(BUNDLED_DATA), "말뭉치 폴더들이 있는 폴더")
+    downstream_corpus_name: str = argument("mini", "말뭉치 이름: 말뭉치 폴더의 이름")
+    force_download: bool = argument(False, "말뭉치가 있어도 다시 내려받기")
+    limit: int = argument(0, "시험 리뷰를 앞에서 몇 개만 쓸지(0은 전부)", minimum=0)
+    samples: int = argument(500, "긍정과 부정을 몇 개씩 쓰게 할지", minimum=1)
+    top_p: float = argument(0.92, "쓸 때의 톱-p: 확률을 큰 것부터 더해 이만큼이 될 때까지의 토큰에서 뽑습니다", above=0, maximum=1)
+    batch_size: int = argument(64, "한 번에 리뷰 몇 개를 계산할지", minimum=1)
+    seed: int = argument(7, "난수 시드: 같은 시드는 같은 결과를 냅니다", minimum=0, maximum=2**32 - 1)
+    report_dir: str | None = argument(None, "report.json과 report.md를 둘 폴더(없으면 모델의 폴더)")
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.downstream_corpus_root_dir = str(Path(self.downstream_corpus_root_dir).expanduser())
+        if self.downstream_model_dir is not None:
+            self.downstream_model_dir = str(Path(self.downstream_model_dir).expanduser())
+        if self.report_dir is None:
+            folder = Path(self.downstream_model_dir or self.pretrained_model_name).expanduser()
+            self.report_dir = str(folder if folder.is_dir() else OUTPUT / "eval_gen" / folder.name)
+        self.report_dir = str(Path(self.report_dir).expanduser())
+
+
+@dataclass
 class GenerationDeployArguments(Arguments):
     """Which checkpoint is served, and where.
 

@@ -1,0 +1,83 @@
+"""모델을 잽니다: 진짜 리뷰를 얼마나 아는지, 시킨 대로 쓰는지, 쓴 글이 사람의 글을 얼마나 닮았는지.
+
+배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자마다의 비트는 토크나이저가 다른 모델끼리도 견줄 수 있는 손실입니다. 긍정과 부정을
+시켜 보면 제어 단어가 듣는지, 음절의 되풀이와 다양함을 세면 글이 무너지지 않았는지 보입니다. 모두 사람이 쓴 시험 리뷰의 값 옆에 놓아야 뜻이
+있습니다.
+
+    python task3-gen/eval_gen.py                                                         # kogpt-mini, 작은 말뭉치
+    python task3-gen/eval_gen.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini
+    python task3-gen/eval_gen.py --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc --limit 5000
+
+값마다의 뜻과 출처는 ratsnlp/nlpbook/generation/evaluation.py에 있습니다. 표를 보여 주고, 모델의 폴더에 report.json과 report.md를 남깁니다.
+"""
+
+import platform
+import random
+import shlex
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import sklearn
+import torch
+import transformers
+from tqdm import tqdm
+
+from ratsnlp import nlpbook
+from ratsnlp.nlpbook.generation import (
+    GenerationEvalArguments,
+    NsmcCorpus,
+    PolarityJudge,
+    agreement,
+    bits_per_character,
+    diversity,
+    load_for_inference,
+    markdown,
+    pooled,
+    review,
+    sample_texts,
+    write_report,
+)
+from ratsnlp.nlpbook.generation.arguments import OUTPUT
+
+if __name__ == "__main__":
+    args = nlpbook.load_arguments(GenerationEvalArguments)
+    nlpbook.fetch_corpus(args)
+
+    # 1. 모델과, 사람이 쓴 리뷰
+    model, tokenizer = load_for_inference(args)
+    corpus = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
+    train = NsmcCorpus().get_examples(corpus, "train")
+    test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
+
+    # 2. 진짜 리뷰를 얼마나 아나: 시험 리뷰의 토큰마다 모델이 준 확률에서
+    bits = bits_per_character(model, tokenizer, test, args.batch_size, partial(tqdm, desc="글자마다 비트"))
+
+    # 3. 시킨 대로 쓰나: 학습용 리뷰로 배운 판정기가 가립니다. 판정기도 틀리므로, 사람의 글을 맞히는 몫과 견줍니다.
+    judge = PolarityJudge.fit(train, OUTPUT / "judges")
+    samples, human, control = {}, {}, {}
+    for word in ("긍정", "부정"):
+        progress = partial(tqdm, desc=f"{word} 쓰기")
+        samples[word] = sample_texts(model, tokenizer, word, args.samples, args.seed, args.top_p, progress=progress)
+        human[word] = [review(example) for example in test if example.control.startswith(word)]
+        control[word] = agreement(judge, word, [sample.text for sample in samples[word]], human[word])
+    control["둘 다"] = pooled(control)
+
+    # 4. 사람의 글을 닮았나: 같은 수의 시험 리뷰와 나란히
+    texts = [sample.text for word in samples for sample in samples[word]]
+    drawn = [text for word in human for text in random.Random(args.seed).sample(human[word], min(args.samples, len(human[word])))]
+    known = [review(example) for example in train]
+
+    # 5. 보고서
+    report = {
+        "model": args.downstream_model_dir or args.pretrained_model_name, "corpus": args.downstream_corpus_name, "reviews": len(test),
+        **bits, "control": control, "diversity": {"model": diversity(texts, known), "human": diversity(drawn, known)},
+        "ended": sum(sample.ended for word in samples for sample in samples[word]) / len(texts),
+        "samples": [f"{word} {sample.text}" for word in samples for sample in samples[word][:10]],
+        "command": shlex.join(["python", "task3-gen/eval_gen.py", *sys.argv[1:]]), "seed": args.seed, "arguments": asdict(args),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
+                     "scikit-learn": sklearn.__version__},
+    }
+    write_report(report, args.report_dir)
+    print(f"\n{markdown(report)}\n\n보고서: {Path(args.report_dir) / 'report.md'}")
