@@ -92,7 +92,7 @@ def test_training_learns_and_dropout_is_on(tiny_model, make_args):
     assert modes.count(True) == 12 * 6
     assert float(trainer.callback_metrics["loss"]) < math.log(1200) - 1
     rates = task.lr_schedulers()
-    assert rates.get_last_lr() == [0.0, 0.0]  # it has decayed to the end
+    assert set(rates.get_last_lr()) == {0.0}  # it has decayed to the end
 
 
 def test_the_rate_warms_up_then_decays(make_args, monkeypatch):

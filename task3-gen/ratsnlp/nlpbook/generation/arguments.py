@@ -59,6 +59,7 @@ class GenerationTrainArguments(Arguments):
     logging_steps: int = argument(10, "몇 걸음마다 기록할지", minimum=1)
     logging_dir: str | None = argument(None, "TensorBoard 기록을 둘 폴더(없으면 체크포인트 폴더의 tensorboard)")
     wandb: str | None = argument(None, "Weights & Biases에도 기록할 때 그 프로젝트의 이름")
+    optimizer: str = argument("adamw", "가중치를 고치는 방법: adamw, 또는 층 안의 행렬만 muon으로", choices=("adamw", "muon"))
 
     def __post_init__(self):
         super().__post_init__()
@@ -68,7 +69,7 @@ class GenerationTrainArguments(Arguments):
             raise UserError(f"monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 {self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
-        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm"):
+        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer"):
             if self.recipe == "book" and getattr(self, name) != getattr(GenerationTrainArguments, name):
                 raise UserError(f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
         check_device(self.device)

@@ -13,6 +13,7 @@ from transformers import get_linear_schedule_with_warmup
 from ..errors import UserError
 from .layers import BYTE_EAGER, keep_freed_memory, use_fast_layers
 from .loss import linear_cross_entropy
+from .optimizers import BookAdamW, MuonAdamW, parameter_groups
 
 logger = logging.getLogger("ratsnlp")
 
@@ -102,12 +103,10 @@ class GenerationTask(LightningModule):
             return BookAdamW(self.parameters(), lr=self.args.learning_rate, weight_decay=0.0)
         total_steps = int(self.trainer.estimated_stepping_batches)
         self.tokens_per_step = float(self.args.batch_size * self.trainer.train_dataloader.dataset.lengths.mean())
-        matrices = [parameter for parameter in self.parameters() if parameter.dim() >= 2]
-        others = [parameter for parameter in self.parameters() if parameter.dim() < 2]
-        optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": self.args.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=self.args.learning_rate, eps=self.args.adam_epsilon,
-            fused=self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda"))
+        fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
+        settings = {"lr": self.args.learning_rate, "eps": self.args.adam_epsilon, "fused": fused}
+        kind = MuonAdamW if self.args.optimizer == "muon" else torch.optim.AdamW
+        optimizer = kind(parameter_groups(self.model, self.args.weight_decay), **settings)
         warmup_steps = self.args.warmup_steps or round(self.args.warmup_ratio * total_steps)
         scheduler = get_linear_schedule_with_warmup(optimizer, warmup_steps, total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -116,19 +115,6 @@ class GenerationTask(LightningModule):
         # Here, because Lightning's own refuses a fused optimizer under bf16-mixed.
         if self.args.recipe == "standard" and self.args.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.args.max_grad_norm)
-
-
-class BookAdamW(torch.optim.AdamW):
-    """The AdamW of transformers 4 with its eps of 1e-6, which it adds before the bias correction and PyTorch adds after it.
-
-    Source: ``transformers/optimization.py`` of 4.28; Kingma & Ba (2015), the remark on efficiency at the end of section 2.
-    """
-
-    def step(self, closure=None):
-        step = next((int(state["step"]) for state in self.state.values()), 0) + 1
-        for group in self.param_groups:
-            group["eps"] = 1e-6 / math.sqrt(1 - group["betas"][1] ** step)
-        return super().step(closure)
 
 
 def check_architecture(model) -> None:
