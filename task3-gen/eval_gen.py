@@ -57,9 +57,9 @@ if __name__ == "__main__":
     # 3. 시킨 대로 쓰나: 학습용 리뷰로 배운 판정기가 가립니다. 판정기도 틀리므로, 사람의 글을 맞히는 몫과 견줍니다.
     judge = PolarityJudge.fit(train, OUTPUT / "judges")
     samples, human, control = {}, {}, {}
-    for word in ("긍정", "부정"):
+    for seed, word in enumerate(("긍정", "부정"), start=args.seed):  # 같은 시드라면 두 낱말의 글이 서로 닮습니다
         progress = partial(tqdm, desc=f"{word} 쓰기")
-        samples[word] = sample_texts(model, tokenizer, word, args.samples, args.seed, args.top_p, progress=progress)
+        samples[word] = sample_texts(model, tokenizer, word, args.samples, seed, args.top_p, progress=progress)
         human[word] = [review(example) for example in test if example.control.startswith(word)]
         control[word] = agreement(judge, word, [sample.text for sample in samples[word]], human[word])
     control["둘 다"] = pooled(control)
