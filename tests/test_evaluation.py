@@ -157,9 +157,8 @@ def test_the_script_reports_what_it_measured(tiny_folder, tmp_path):
         report[key] for key in ("bits_per_char", "control", "diversity", "samples")]
 
 
-def test_mistakes_are_one_line(tmp_path):
+def test_a_mistake_is_one_line():
     assert "samples: 1 이상이어야" in user_error(run_script("eval_gen.py", "--samples", 0))
-    assert "체크포인트" in user_error(run_script("eval_gen.py", "--downstream_model_dir", tmp_path))
 
 
 def test_diversity_has_every_figure():
