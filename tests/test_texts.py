@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedTokenizerFa
 
 from ratsnlp.nlpbook import UserError, data_collator
 from ratsnlp.nlpbook.generation import (
+    GenerationExample,
     GenerationTask,
     GenerationTextArguments,
     TextDataset,
@@ -111,6 +112,13 @@ def test_labels_come_before_the_text_as_control_words(tmp_path, tokenizer, tiny_
         ids = features.input_ids[: sum(features.attention_mask)]
         word, text = tokenizer.decode(ids[: features.control_tokens]), tokenizer.decode(ids)
         assert word in ("슬픔", "아주 기쁨") and text.startswith(f"{word} 글 ") and features.characters == len(text) - len(word) - 1
+
+
+def test_a_very_long_texts_windows_share_out_its_characters(make, tokenizer, documents):
+    text = " ".join(documents * 3)
+    dataset = TextDataset(make([text]).training(), tokenizer, [GenerationExample(text)], "x")
+    assert len(text) * len(dataset.ids) > 2**31  # characters are counted in 32 bits
+    assert sum(features.characters for features in dataset) == len(text)
 
 
 def test_what_is_held_out_is_not_learnt(make, tokenizer, documents):

@@ -201,7 +201,7 @@ class TextDataset(Dataset):
         ids = self.ids[first + start : min(first + start + self.width, last)].tolist()
         padding = self.width - len(ids)
         # The text's characters, shared out among its windows by the tokens that each predicts.
-        upto = [round(self.characters[document] * token / max(last - first - 1, 1)) for token in (start, start + len(ids) - 1)]
+        upto = [round(int(self.characters[document]) * token / max(last - first - 1, 1)) for token in (start, start + len(ids) - 1)]
         return GenerationFeatures(
             input_ids=ids + [self.tokenizer.eos_token_id] * padding, attention_mask=[1] * len(ids) + [0] * padding,
             control_tokens=int(self.control_tokens[document]) if start == 0 else 0, characters=int(upto[1] - upto[0]))
