@@ -1,9 +1,7 @@
-import numpy as np
 import pytest
 from conftest import SCRIPTS, run_script
 
-from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import GenerationTrainArguments, HeldOutDataset, PackedDataset, load_pretrained, load_tokenizer
+from ratsnlp.nlpbook.generation import load_pretrained, load_tokenizer, train_tokenizer
 
 SPECIAL = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]
 NASTY = ["ㅋㅋㅋㅋ ㅠㅠ", "😂👍❤️‍🔥", "  두 칸  띄움 ", "퓛뷁 꿹", '"인용" \'따옴표\'',
@@ -15,9 +13,10 @@ def test_special_tokens_have_kogpt2s_ids(tokenizer):
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id) == (0, 1, 3, 5)
 
 
-@pytest.mark.parametrize("which", ["bundled", "just trained"])
-def test_text_comes_back_and_nothing_is_unknown(tokenizer, documents, which):
-    tokenizer = load_tokenizer("kogpt-mini") if which == "bundled" else tokenizer
+@pytest.mark.parametrize("which", ["bundled", "bpe", "unigram"])
+def test_text_comes_back_and_nothing_is_unknown(documents, which):
+    tokenizer = load_tokenizer("kogpt-mini") if which == "bundled" else train_tokenizer(documents, 1200, ("긍정", "부정"), which)
+    assert len(tokenizer) == (8000 if which == "bundled" else 1200)
     for text in NASTY + documents:
         ids = tokenizer(text)["input_ids"]
         assert tokenizer.decode(ids) == text
@@ -34,24 +33,6 @@ def test_every_real_review_comes_back(nsmc):
     ids = tokenizer(texts)["input_ids"]
     assert sum(tokenizer.unk_token_id in row for row in ids) == 0
     assert sum(a != b for a, b in zip(tokenizer.batch_decode(ids), texts, strict=True)) == 0
-
-
-def test_packed_rows_hold_every_document_once_without_padding(tokenizer, documents, tmp_path):
-    args = GenerationTrainArguments(max_seq_length=64)
-    packed = PackedDataset(args, tokenizer, documents, tmp_path)
-    stream = np.concatenate([packed[index].input_ids for index in range(len(packed))])
-    expected = [token for document in documents for token in [1, *tokenizer(document)["input_ids"]]]
-    assert stream.tolist() == expected[: len(stream)] and len(expected) - len(stream) < 64
-    assert all(packed[0].attention_mask) and len(packed.lengths) == len(packed)
-    with pytest.raises(UserError, match="64토큰 한 줄을 채우지 못합니다"):
-        PackedDataset(args, tokenizer, ["짧다"], tmp_path)
-
-
-def test_held_out_documents_count_their_own_characters(tokenizer, documents):
-    held_out = HeldOutDataset(GenerationTrainArguments(max_seq_length=200), tokenizer, documents[:20])
-    for index, document in enumerate(documents[:20]):
-        assert held_out[index].characters == len(document) and held_out[index].control_tokens == 1
-        assert held_out[index].input_ids[0] == tokenizer.eos_token_id
 
 
 def test_the_script_makes_a_model_that_loads(documents, tmp_path):

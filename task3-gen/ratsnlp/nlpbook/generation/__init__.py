@@ -5,7 +5,7 @@ from importlib import import_module
 _MODULES = {
     "arguments": ["GenerationTrainArguments", "GenerationPretrainArguments", "GenerationTextArguments", "GenerationInferArguments",
                   "GenerationEvalArguments", "GenerationDeployArguments"],
-    "corpus": ["GenerationDataset", "GenerationExample", "GenerationFeatures", "HeldOutDataset", "NsmcCorpus", "PackedDataset"],
+    "corpus": ["GenerationDataset", "GenerationExample", "GenerationFeatures", "NsmcCorpus"],
     "decoding": ["SETTINGS", "encode_prompt", "load_for_inference", "readable"],
     "deploy": ["get_web_service_app", "run_web_service"],
     "evaluation": ["PolarityJudge", "agreement", "bits_per_character", "diversity", "markdown", "pooled", "review", "sample_texts",
