@@ -44,7 +44,9 @@ if __name__ == "__main__":
     held_out, documents = documents[: len(documents) // 200 + 1], documents[len(documents) // 200 + 1 :]
 
     # 2. 토크나이저: 자주 붙어 다니는 글자를 토큰으로 묶습니다. 미세조정에서 늘 쓸 제어 단어 둘은 토큰 하나씩으로.
-    tokenizer = train_tokenizer(documents, args.vocab_size, words=("긍정", "부정"), kind=args.tokenizer)
+    tokenizer = nlpbook.resumed_tokenizer(args)  # 똑같이 잦은 짝의 순서는 배울 때마다 달라서, 이어서 할 때는 쓰던 것을 씁니다.
+    if tokenizer is None:
+        tokenizer = train_tokenizer(documents, args.vocab_size, words=("긍정", "부정"), kind=args.tokenizer)
 
     # 3. 학습 데이터: 미세조정과 똑같이 글 하나가 한 줄. 글이 짧아 뒤쪽 위치는 볼 일이 없으므로, 스물에 하나는 이어 붙인 긴 글로 배웁니다.
     some = max(len(documents) // 20, 1)

@@ -38,14 +38,17 @@ def test_every_real_review_comes_back(nsmc):
 def test_the_script_makes_a_model_that_loads(documents, tmp_path):
     text = tmp_path / "글 모음.txt"
     text.write_text("\n".join(documents[:600]) + "\n", encoding="utf-8")
-    done = run_script(
-        "pretrain_gen-0.py", "--corpus_path", text, "--output_dir", tmp_path / "모델", "--downstream_model_dir", tmp_path / "작업",
-        "--vocab_size", "900", "--n_layer", "1", "--n_head", "2", "--n_embd", "32", "--max_seq_length", "64", "--batch_size", "32")
+    options = (
+        "--corpus_path", text, "--output_dir", tmp_path / "모델", "--downstream_model_dir", tmp_path / "작업", "--vocab_size", 900,
+        "--n_layer", 1, "--n_head", 2, "--n_embd", 32, "--max_seq_length", 64, "--batch_size", 32)
+    done = run_script("pretrain_gen-0.py", *options)
     assert done.returncode == 0, done.stderr[-3000:]
     model, tokenizer = load_pretrained(str(tmp_path / "모델"))
     assert len(tokenizer) == model.config.vocab_size == 900 and model.config.n_positions == 64
     assert model.config.resid_pdrop == 0.1 and tokenizer.eos_token == "</s>"
     assert (tmp_path / "모델/model.safetensors").stat().st_size < 2.2 * model.num_parameters()  # half precision
+    again = run_script("pretrain_gen-0.py", *options, "--resume")  # a tokenizer learnt anew would make other tokens of the same text
+    assert again.returncode == 0 and "이미 끝난 학습" in again.stderr, again.stderr[-3000:]
 
 
 def test_the_bundled_model_is_small_half_precision_and_speaks_korean():

@@ -7,7 +7,7 @@ from .utils import set_logger, set_seed
 
 __all__ = [
     "LengthGroupedSampler", "UserError", "data_collator", "fetch_corpus", "get_trainer", "load_arguments", "read_documents",
-    "set_logger", "set_seed",
+    "resumed_tokenizer", "set_logger", "set_seed",
 ]
 
 
@@ -16,3 +16,10 @@ def get_trainer(args, return_trainer_only=True):
     from .trainer import get_trainer
 
     return get_trainer(args, return_trainer_only)
+
+
+def resumed_tokenizer(args):
+    """See :func:`ratsnlp.nlpbook.resume.resumed_tokenizer`."""
+    from .resume import resumed_tokenizer
+
+    return resumed_tokenizer(args)

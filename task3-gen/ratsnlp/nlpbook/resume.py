@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from torch.utils.data import DataLoader, Sampler
 
 from .errors import UserError
+from .generation.models import load_tokenizer
 from .generation.tokenizer import save_tokenizer
 
 logger = logging.getLogger("ratsnlp")
@@ -200,6 +201,17 @@ def begin(args, dataset) -> tuple[str, dict | None]:
         print(f"이미 끝난 학습입니다. 가장 좋은 체크포인트: {last.parent / record['best_checkpoint']}", file=sys.stderr)
         return "finished", None
     return "resumed", checkpoint
+
+
+def resumed_tokenizer(args):
+    """The tokenizer of the run that ``args.resume`` goes on with, or None where none is.
+
+    For scripts that learn a tokenizer: learnt again from the same text it differs in a few tokens, as ``tokenizers`` 0.23 breaks ties
+    between equally frequent pairs by the order of a hash map.
+    """
+    folder = Path(args.downstream_model_dir)
+    there = (folder / LAST).is_file() or read_record(folder).get("state") == "finished"
+    return load_tokenizer(str(folder)) if args.resume and there else None
 
 
 def read_record(folder: str | Path) -> dict:
