@@ -73,7 +73,7 @@ def test_the_judge_learns_what_tells_the_kinds_apart_and_is_kept(tmp_path, monke
     judge = PolarityJudge.fit(EXAMPLES, tmp_path / "판정")
     assert judge.says_positive(["아주 재미있어요", "지루해요", ""]).tolist()[:2] == [True, False]
     (file,) = (tmp_path / "판정").iterdir()
-    monkeypatch.setattr("ratsnlp.nlpbook.generation.evaluation.LogisticRegression", None)  # what is kept is not learnt again
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", None)  # what is kept is not learnt again
     kept = PolarityJudge.fit(EXAMPLES, tmp_path / "판정")
     assert np.array_equal(kept.coefficients, judge.coefficients) and kept.intercept == judge.intercept
     with pytest.raises(TypeError):

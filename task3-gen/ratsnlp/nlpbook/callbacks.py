@@ -27,6 +27,7 @@ from .errors import UserError, is_no_space, no_space_message
 from .generation.arguments import INSTALLED, best_checkpoint
 from .generation.tokenizer import save_tokenizer
 from .resume import LAST, RECORD, UNFINISHED, tokens_sha256
+from .utils import whole_file
 
 logger = logging.getLogger("ratsnlp")
 
@@ -39,19 +40,15 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint, path, storage_options=None):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
         try:
-            with open(temporary, "wb") as file:
+            with whole_file(path) as unfinished, open(unfinished, "wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
         except (OSError, RuntimeError) as error:  # torch.save turns a failed write into a RuntimeError
             if is_no_space(error) or is_no_space(error.__context__):
                 raise UserError(no_space_message(path)) from error
             raise
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 class ProgressBar(TQDMProgressBar):
@@ -179,9 +176,8 @@ class RunRecord(Callback):
             os.replace(exported, self.folder / EXPORT)
 
     def _write(self):
-        temporary = self.folder / f".{RECORD}.tmp"
-        temporary.write_text(json.dumps(self.record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, self.folder / RECORD)
+        with whole_file(self.folder / RECORD) as unfinished:
+            unfinished.write_text(json.dumps(self.record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def fingerprint(source: Path) -> dict[str, str]:

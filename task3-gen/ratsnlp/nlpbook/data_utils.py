@@ -1,6 +1,5 @@
 """From features to batches, and the corpus files from wherever they are."""
 
-import os
 import random
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ import torch
 from torch.utils.data import Sampler
 
 from .errors import UserError
+from .utils import whole_file
 
 MEGABATCH = 50  # batches sorted together: like lengths meet, and an epoch's order stays random
 
@@ -74,12 +74,8 @@ def fetch_corpus(args) -> None:
             raise UserError(f"nsmc를 내려받지 못했습니다({error}). 인터넷에 연결하거나 {advice}") from error
         folder.mkdir(parents=True, exist_ok=True)
         for name in missing:
-            unfinished = folder / f".{name}.tmp"  # a file under its name is taken for whole from then on
-            try:
+            with whole_file(folder / name) as unfinished:  # a file under its name is taken for whole from then on
                 shutil.copyfile(Path(temporary) / "nsmc" / name, unfinished)
-                os.replace(unfinished, folder / name)
-            finally:
-                unfinished.unlink(missing_ok=True)
 
 
 def read_documents(path: str | Path, seed: int | None = None) -> list[str]:

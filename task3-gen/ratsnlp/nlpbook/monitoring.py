@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from .errors import UserError
 from .generation.decoding import readable
+from .utils import whole_file
 
 logger = logging.getLogger("ratsnlp")
 
@@ -91,9 +91,8 @@ def draw(curve: dict[str, list[tuple[int, float]]], file: Path) -> None:
     axes.set(xlabel="step", ylabel="nats per token")
     axes.grid(alpha=0.3)
     axes.legend()
-    unfinished = file.with_suffix(".tmp")
-    figure.savefig(unfinished, format="png", dpi=120)
-    os.replace(unfinished, file)
+    with whole_file(file) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)
 
 
 class SampleTexts(Callback):

@@ -1,8 +1,12 @@
-"""The book's two small helpers: a fixed seed, and a log."""
+"""Small helpers: the book's fixed seed and log, and files that are whole or not there."""
 
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import transformers
 
@@ -25,3 +29,14 @@ def set_logger(args) -> None:
         logger.propagate = False
     logger.setLevel(logging.INFO)
     logger.info("설정: %s", asdict(args))
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """Yields a path beside ``file`` to write to, which takes its name when all is written; after an error nothing is left of it."""
+    unfinished = file.with_name(f".{file.name}.tmp")
+    try:
+        yield unfinished
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)

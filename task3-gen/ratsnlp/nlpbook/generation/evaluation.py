@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from ..data_utils import data_collator
 from ..errors import UserError
+from ..utils import whole_file
 from .arguments import GenerationTrainArguments
 from .corpus import GenerationExample
 from .decoding import encode_prompt, readable
@@ -187,18 +185,20 @@ class PolarityJudge:
         if file and file.is_file():
             with np.load(file) as kept:
                 return cls(kept["coefficients"], float(kept["intercept"]))
+        from sklearn.linear_model import LogisticRegression
+
         learnt = LogisticRegression(C=8, max_iter=1000).fit(cls._features(map(review, examples)), polarities(examples))
         judge = cls(learnt.coef_[0].astype(np.float32), float(learnt.intercept_[0]))
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = file.with_suffix(".tmp")
-            with open(unfinished, "wb") as opened:
+            with whole_file(file) as unfinished, open(unfinished, "wb") as opened:
                 np.savez(opened, coefficients=judge.coefficients, intercept=judge.intercept)
-            os.replace(unfinished, file)
         return judge
 
     @classmethod
     def _features(cls, texts):
+        from sklearn.feature_extraction.text import HashingVectorizer
+
         vectorizer = HashingVectorizer(
             analyzer="char_wb", ngram_range=(1, 5), n_features=cls.FEATURES, binary=True, alternate_sign=False)
         return vectorizer.transform(texts)
@@ -276,6 +276,5 @@ def write_report(report: dict, folder: str | Path) -> None:
             f"```sh\n{report['command']}\n```\n\n{markdown(report)}\n\n## 처음 쓴 글들\n\n{samples}\n\n"
             f"시드 {report['seed']}, {', '.join(f'{name} {version}' for name, version in report['versions'].items())}\n")
     for name, content in (("report.json", json.dumps(report, ensure_ascii=False, indent=2) + "\n"), ("report.md", text)):
-        unfinished = folder / f".{name}.tmp"
-        unfinished.write_text(content, encoding="utf-8")
-        os.replace(unfinished, folder / name)
+        with whole_file(folder / name) as unfinished:
+            unfinished.write_text(content, encoding="utf-8")
