@@ -1,5 +1,6 @@
 """Decoding: the sixteen settings that the tutorial compares, prompts that fit the model, and text that people can read."""
 
+import logging
 import unicodedata
 from dataclasses import dataclass, field
 
@@ -8,6 +9,9 @@ import torch
 from ..errors import UserError
 from .arguments import GenerationInferArguments
 from .models import load_finetuned, load_pretrained
+
+# ``generate`` drops a mask that hides nothing, and then warns that there is none as soon as one of several texts has ended.
+logging.getLogger("transformers.modeling_utils").addFilter(lambda record: "input_ids may be padded" not in record.getMessage())
 
 
 @dataclass(frozen=True)
