@@ -45,7 +45,7 @@ from ratsnlp.nlpbook.generation import (
     GenerationTask,
     GenerationTrainArguments,
     NsmcCorpus,
-    load_config,
+    bits_per_character,
     load_model,
     load_tokenizer,
 )
@@ -70,7 +70,6 @@ RIVALS = {
     "ratsnlp": "진짜 ratsnlp 1.0.53",
 }
 NAMES = {**RUNGS, **RIVALS}
-LONGEST = 256  # tokens; of the 200,000 reviews of NSMC one is longer in kogpt-mini's tokens (352), and is cut off
 CHECKS = 20  # how often the headline's run is judged on its way
 HELD_OUT = 1000  # reviews that judge
 
@@ -81,7 +80,7 @@ class BenchArguments(Arguments):
     downstream_corpus_root_dir: str = argument(str(BUNDLED_DATA), "말뭉치 폴더들이 있는 폴더")
     downstream_corpus_name: str = argument("mini", "말뭉치 이름: 말뭉치 폴더의 이름")
     limit: int = argument(0, f"학습 리뷰를 앞에서 몇 개만 쓸지(0은 전부). 시험 리뷰는 {HELD_OUT:,}개까지만 씁니다", minimum=0)
-    max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 배울지: 책은 32", minimum=2, maximum=LONGEST)
+    max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 배울지: 책은 32", minimum=2)
     batch_size: int = argument(32, "한 걸음에 리뷰 몇 개를 볼지: 책은 32. standard와 Trainer는 그 두 배", minimum=1)
     learning_rate: float = argument(5e-4, "학습률", above=0, maximum=1)
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
@@ -174,23 +173,15 @@ def train_arguments(bench: BenchArguments, root: str, name: str, **changes) -> G
         **changes})
 
 
-def make_judge(bench: BenchArguments, root: str, tokenizer):
+def make_judge(root: str, tokenizer):
     """A function of a model: its bits per character on the held-out reviews, in float32, without dropout, nothing cut off."""
-    positions = load_config(bench.pretrained_model_name).max_position_embeddings
-    args = train_arguments(bench, root, "judge", max_seq_length=min(LONGEST, positions))
-    test = GenerationDataset(args, tokenizer, NsmcCorpus(), "test")
-    batches = list(DataLoader(test, batch_size=64, sampler=nlpbook.LengthGroupedSampler(test, args), collate_fn=nlpbook.data_collator))
+    test = NsmcCorpus().get_examples(Path(root) / "corpus", "test")
 
-    @torch.no_grad()
     def judge(model) -> float:
         training = model.training
-        task = GenerationTask(model.eval(), args)
-        nats = characters = 0.0
-        for batch in batches:
-            losses, own = task.token_losses({name: tensor.to(model.device) for name, tensor in batch.items()})
-            nats, characters = nats + float(losses[own].sum()), characters + int(batch["characters"].sum())
+        bits = bits_per_character(model, tokenizer, test)["bits_per_char"]
         model.train(training)
-        return nats / math.log(2) / characters
+        return bits
 
     return judge
 
@@ -198,7 +189,7 @@ def make_judge(bench: BenchArguments, root: str, tokenizer):
 def measure(bench: BenchArguments, name: str, root: str, target: float | None = None) -> dict:
     """Train by the method ``name``; rates per second of training, bits per character after it, peak memory in bytes."""
     tokenizer = load_tokenizer(bench.pretrained_model_name)
-    judge = make_judge(bench, root, tokenizer)
+    judge = make_judge(root, tokenizer)
     args = train_arguments(bench, root, name, **({"epochs": 1} if target is not None else {}))
     nlpbook.set_seed(args, quiet=True)
     train = GenerationDataset(args, tokenizer, NsmcCorpus(), "train")

@@ -17,7 +17,7 @@ from ratsnlp.nlpbook.generation import GenerationDataset, NsmcCorpus, load_model
 from ratsnlp.nlpbook.generation.layers import BYTE_EAGER, ByteDropout
 from ratsnlp.nlpbook.trainer import best_precision
 
-REVIEWS, WIDTH = 40, 60
+REVIEWS, WIDTH, BATCH = 40, 60, 4
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def bench(tmp_path, tiny_folder):
     write_corpus(tmp_path)
     told = bench_gen.BenchArguments(
         pretrained_model_name=str(tiny_folder), downstream_corpus_root_dir=str(tmp_path), downstream_corpus_name="slice", limit=REVIEWS,
-        max_seq_length=WIDTH, epochs=1, batch_size=8, rounds=1, learning_rate=5e-3)
+        max_seq_length=WIDTH, epochs=1, batch_size=BATCH, rounds=1, learning_rate=5e-3)
     bench_gen.copy_corpus(told, tmp_path)
     return told
 
@@ -102,7 +102,7 @@ def rung(bench, tmp_path):
             seen.fused = bool(task.trainer.optimizers[0].defaults["fused"])
         seen.layers = ByteDropout in {type(module) for module in task.modules()}
         seen.attention = task.model.config._attn_implementation
-        seen.bits = bench_gen.make_judge(bench, str(tmp_path), tokenizer)(task.model)
+        seen.bits = bench_gen.make_judge(str(tmp_path), tokenizer)(task.model)
         return seen
 
     return train
@@ -116,7 +116,7 @@ def test_the_rungs_change_what_they_are_named_for(rung):
     assert seen["real"].positions == REVIEWS * (WIDTH - 1) and seen["real"].real < seen["group"].positions
     assert seen["group"].positions < seen["trim"].positions < seen["real"].positions
     assert {seen[name].positions for name in names[names.index("group"):-1]} == {seen["group"].positions}
-    assert {seen[name].steps for name in names[:-1]} == {REVIEWS // 8} and seen["standard"].steps == math.ceil(REVIEWS / 16)
+    assert {seen[name].steps for name in names[:-1]} == {REVIEWS // BATCH} and seen["standard"].steps == math.ceil(REVIEWS / (2 * BATCH))
     assert [name for name in names if seen[name].logits] == ["book", "real"]
     for kept, brought, off, on in (
             ("precision", "bf16", "32-true", best_precision()), ("fused", "fused", False, True), ("layers", "small", False, True),
@@ -155,7 +155,7 @@ def test_the_rivals_learn_each_token_once_and_no_padding(name, bench, tmp_path, 
     texts = [[*text.tolist(), tokenizer.eos_token_id][:WIDTH] for text in np.split(dataset.ids, dataset.features.offsets[1:-1])]
     learnt = [token for row in given.rows for token in row]
     tokens = {"trainer": len(learnt) / REVIEWS, "blocks": WIDTH}[name]
-    assert given.arguments.per_device_train_batch_size * tokens == pytest.approx(16 * len(learnt) / REVIEWS, abs=WIDTH / 2)
+    assert given.arguments.per_device_train_batch_size * tokens == pytest.approx(2 * BATCH * len(learnt) / REVIEWS, abs=WIDTH / 2)
     if name == "trainer":
         assert given.rows == texts
     else:
@@ -188,7 +188,7 @@ def test_judging_on_the_way_changes_nothing(bench, tmp_path):
     """Neither the clock's seconds nor the weights: an unreachable target leaves the run as it is without one."""
     unjudged = bench_gen.measure(bench, "standard", str(tmp_path))
     judged = bench_gen.measure(bench, "standard", str(tmp_path), target=0.0)
-    assert len(judged["way"]) == 1 + math.ceil(REVIEWS / 16) and unjudged["way"] == []
+    assert len(judged["way"]) == 1 + math.ceil(REVIEWS / (2 * BATCH)) and unjudged["way"] == []
     assert judged["val_bits_per_char"] == judged["way"][-1]["bits"] == unjudged["val_bits_per_char"]
     reached = bench_gen.measure(bench, "standard", str(tmp_path), target=judged["way"][2]["bits"])
     assert len(reached["way"]) == 3
@@ -203,7 +203,7 @@ def test_without_accelerate_the_trainers_are_left_out_with_a_word(bench, in_proc
 @pytest.mark.skipif("GENUINE_RATSNLP_PYTHON" not in os.environ, reason="GENUINE_RATSNLP_PYTHON이 없습니다.")
 def test_the_genuine_package_is_measured_and_judged_like_the_others(bench, tmp_path):
     tokenizer = load_tokenizer(bench.pretrained_model_name)
-    before = bench_gen.make_judge(bench, str(tmp_path), tokenizer)(load_model(bench.pretrained_model_name, tokenizer))
+    before = bench_gen.make_judge(str(tmp_path), tokenizer)(load_model(bench.pretrained_model_name, tokenizer))
     measured = bench_gen.measure(bench, "ratsnlp", str(tmp_path))
     assert measured["seconds"] > 0 and 0 < measured["val_bits_per_char"] < before
 
