@@ -1,7 +1,7 @@
 # 목표마다 손으로 칠 수 있는 명령 몇 줄입니다. make만 치면 검사와 시험을 합니다.
 PYTHON ?= python3
 
-.PHONY: all demo test lint bench
+.PHONY: all demo test lint bench ladder
 all: lint test
 
 .venv/installed: requirements.txt
@@ -22,3 +22,25 @@ lint: .venv/installed
 
 bench: .venv/installed
 	.venv/bin/python task3-gen/bench_gen.py
+
+# kogpt-mini의 값: README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC로, 두 코어에서 한 시간쯤.
+NSMC_ROOT ?= $(HOME)/Korpora
+NSMC = --downstream_corpus_root_dir $(NSMC_ROOT) --downstream_corpus_name nsmc
+TRAIN = .venv/bin/python task3-gen/train_gen-0.py --resume --downstream_model_dir output/ladder
+EVAL = .venv/bin/python task3-gen/eval_gen.py $(NSMC)
+UNTRAINED = import transformers as t; t.set_seed(7); source, target = "task3-gen/kogpt-mini", "output/ladder/untrained"; \
+	t.GPT2LMHeadModel(t.GPT2Config.from_pretrained(source)).save_pretrained(target); \
+	t.PreTrainedTokenizerFast.from_pretrained(source).save_pretrained(target)
+
+ladder: .venv/installed
+	.venv/bin/python -c '$(UNTRAINED)'
+	$(EVAL) --pretrained_model_name output/ladder/untrained
+	$(EVAL) --report_dir output/ladder/pretrained
+	$(TRAIN)/scratch $(NSMC) --pretrained_model_name output/ladder/untrained
+	$(EVAL) --downstream_model_dir output/ladder/scratch
+	$(TRAIN)/mini
+	$(EVAL) --downstream_model_dir output/ladder/mini
+	$(TRAIN)/nsmc $(NSMC)
+	$(EVAL) --downstream_model_dir output/ladder/nsmc
+	$(TRAIN)/book $(NSMC) --recipe book
+	$(EVAL) --downstream_model_dir output/ladder/book
