@@ -43,8 +43,8 @@ if __name__ == "__main__":
     documents = nlpbook.read_documents(args.corpus_path, seed=args.seed)
     held_out, documents = documents[: len(documents) // 200 + 1], documents[len(documents) // 200 + 1 :]
 
-    # 2. 토크나이저: 자주 붙어 다니는 글자를 토큰으로 묶습니다. 미세조정에서 늘 쓸 제어 단어 둘은 토큰 하나씩으로.
-    tokenizer = nlpbook.resumed_tokenizer(args)  # 똑같이 잦은 짝의 순서는 배울 때마다 달라서, 이어서 할 때는 쓰던 것을 씁니다.
+    # 2. 토크나이저: 자주 나오는 글자들을 토큰 하나로 묶습니다. 미세조정에서 늘 쓸 제어 단어 둘은 토큰 하나씩으로.
+    tokenizer = nlpbook.resumed_tokenizer(args)  # 같은 글에서 배워도 토큰 몇 개는 배울 때마다 달라, 이어서 할 때는 쓰던 것을 씁니다.
     if tokenizer is None:
         tokenizer = train_tokenizer(documents, args.vocab_size, words=("긍정", "부정"), kind=args.tokenizer)
 
@@ -52,6 +52,8 @@ if __name__ == "__main__":
     some = max(len(documents) // 20, 1)
     texts = [tokenizer.eos_token.join(documents[:some]), *documents[some:]]
     train_dataset = TextDataset(args, tokenizer, map(GenerationExample, texts), source=args.corpus_path)
+    # 절반은 끝 토큰 다음부터 시작합니다. 늘 끝 토큰 뒤에서만 배우면, 사람이 적어 준 첫머리처럼 그것 없이 시작하는 글에 서투릅니다.
+    train_dataset.start[1::2] = train_dataset.start[1::2].clip(min=1)
     train_dataloader = DataLoader(
         train_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
         collate_fn=nlpbook.data_collator)

@@ -206,8 +206,8 @@ def begin(args, dataset) -> tuple[str, dict | None]:
 def resumed_tokenizer(args):
     """The tokenizer of the run that ``args.resume`` goes on with, or None where none is.
 
-    For scripts that learn a tokenizer: learnt again from the same text it differs in a few tokens, as ``tokenizers`` 0.23 breaks ties
-    between equally frequent pairs by the order of a hash map.
+    For scripts that learn a tokenizer: the trainers of ``tokenizers`` 0.23 are not deterministic (its issue 1794), and one learnt again
+    from the same text differs in a few tokens.
     """
     folder = Path(args.downstream_model_dir)
     there = (folder / LAST).is_file() or read_record(folder).get("state") == "finished"

@@ -99,7 +99,7 @@ class GenerationPretrainArguments(GenerationTrainArguments):
 
     corpus_path: str = argument("", "학습할 글: UTF-8, 한 줄에 문서 하나")
     output_dir: str = argument(str(OUTPUT / "kogpt-mini"), "완성한 모델과 토크나이저를 저장할 폴더")
-    tokenizer: str = argument("bpe", "토크나이저의 종류: bpe나 unigram", choices=("bpe", "unigram"))
+    tokenizer: str = argument("unigram", "토크나이저의 종류: bpe나 unigram", choices=("bpe", "unigram"))
     vocab_size: int = argument(8000, "토큰의 가짓수", minimum=512, maximum=2**16)
     n_layer: int = argument(6, "층의 수", minimum=1)
     n_head: int = argument(4, "층마다 어텐션 헤드의 수", minimum=1)

@@ -11,7 +11,7 @@ SPECIAL_TOKENS = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]  
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
 
-def train_tokenizer(texts: list[str], vocab_size: int, words: tuple[str, ...] = (), kind: str = "bpe") -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: list[str], vocab_size: int, words: tuple[str, ...] = (), kind: str = "unigram") -> PreTrainedTokenizerFast:
     """Learn ``vocab_size`` tokens, the special ones and 256 bytes among them. ``words`` are learnt as one token each.
 
     A space is written ``▁`` and starts the word after it. Rare characters, emoji for instance, become their UTF-8 bytes, so no text
