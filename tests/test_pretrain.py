@@ -1,7 +1,7 @@
 import pytest
 from conftest import SCRIPTS, run_script
 
-from ratsnlp.nlpbook.generation import load_pretrained, load_tokenizer, train_tokenizer
+from ratsnlp.nlpbook.generation import load_pretrained, load_tokenizer, save_tokenizer, train_tokenizer
 
 SPECIAL = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]
 NASTY = ["ㅋㅋㅋㅋ ㅠㅠ", "😂👍❤️‍🔥", "  두 칸  띄움 ", "퓛뷁 꿹", '"인용" \'따옴표\'',
@@ -46,6 +46,9 @@ def test_the_script_makes_a_model_that_loads(documents, tmp_path):
     model, tokenizer = load_pretrained(str(tmp_path / "모델"))
     assert len(tokenizer) == model.config.vocab_size == 900 and model.config.n_positions == 64
     assert model.config.resid_pdrop == 0.1 and tokenizer.eos_token == "</s>"
+    save_tokenizer(tokenizer, tmp_path / "다시")
+    written, again = ((folder / "tokenizer_config.json").read_text(encoding="utf-8") for folder in (tmp_path / "모델", tmp_path / "다시"))
+    assert written == again  # saved where it was learnt, or after it was read
     assert (tmp_path / "모델/model.safetensors").stat().st_size < 2.2 * model.num_parameters()  # half precision
     again = run_script("pretrain_gen-0.py", *options, "--resume")  # a tokenizer learnt anew would make other tokens of the same text
     assert again.returncode == 0 and "이미 끝난 학습" in again.stderr, again.stderr[-3000:]

@@ -61,5 +61,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder) -> None:
     with open(config_file, encoding="utf-8") as file:
         config = json.load(file)
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    for name in ("is_local", "local_files_only"):  # how it was read here, which transformers writes down as well
+        config.pop(name, None)
     with open(config_file, "w", encoding="utf-8") as file:
         json.dump(config, file, ensure_ascii=False, indent=2)
