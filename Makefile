@@ -23,7 +23,7 @@ lint: .venv/installed
 bench: .venv/installed
 	.venv/bin/python task3-gen/bench_gen.py
 
-# kogpt-mini의 값: README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC로, 두 코어에서 한 시간쯤.
+# kogpt-mini의 값: README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC로 한 에폭씩, 마지막 칸만 세 에폭.
 NSMC_ROOT ?= $(HOME)/Korpora
 NSMC = --downstream_corpus_root_dir $(NSMC_ROOT) --downstream_corpus_name nsmc
 TRAIN = .venv/bin/python task3-gen/train_gen-0.py --resume --downstream_model_dir output/ladder
@@ -36,11 +36,13 @@ ladder: .venv/installed
 	.venv/bin/python -c '$(UNTRAINED)'
 	$(EVAL) --pretrained_model_name output/ladder/untrained
 	$(EVAL) --report_dir output/ladder/pretrained
-	$(TRAIN)/scratch $(NSMC) --pretrained_model_name output/ladder/untrained
+	$(TRAIN)/scratch $(NSMC) --epochs 1 --pretrained_model_name output/ladder/untrained
 	$(EVAL) --downstream_model_dir output/ladder/scratch
 	$(TRAIN)/mini
 	$(EVAL) --downstream_model_dir output/ladder/mini
-	$(TRAIN)/nsmc $(NSMC)
-	$(EVAL) --downstream_model_dir output/ladder/nsmc
-	$(TRAIN)/book $(NSMC) --recipe book
+	$(TRAIN)/book $(NSMC) --epochs 1 --recipe book
 	$(EVAL) --downstream_model_dir output/ladder/book
+	$(TRAIN)/nsmc $(NSMC) --epochs 1
+	$(EVAL) --downstream_model_dir output/ladder/nsmc
+	$(TRAIN)/nsmc3 $(NSMC)
+	$(EVAL) --downstream_model_dir output/ladder/nsmc3
