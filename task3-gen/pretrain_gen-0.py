@@ -72,9 +72,8 @@ if __name__ == "__main__":
     trainer = nlpbook.get_trainer(args)
     trainer.fit(task, train_dataloaders=train_dataloader, val_dataloaders=val_dataloader)
 
-    # 6. 저장: 가장 좋은 가중치를 반정밀도로. 미세조정할 때는 드롭아웃 0.1을 씁니다.
+    # 6. 저장: 가장 좋은 가중치를 반정밀도로.
     model, _ = load_pretrained(f"{args.downstream_model_dir}/huggingface")
-    model.config.update({"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1})
     model.half().save_pretrained(args.output_dir)
     save_tokenizer(tokenizer, args.output_dir)
     print(f"완성: {args.output_dir}")

@@ -45,7 +45,7 @@ def test_the_script_makes_a_model_that_loads(documents, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     model, tokenizer = load_pretrained(str(tmp_path / "모델"))
     assert len(tokenizer) == model.config.vocab_size == 900 and model.config.n_positions == 64
-    assert model.config.resid_pdrop == 0.1 and tokenizer.eos_token == "</s>"
+    assert model.config.resid_pdrop == 0 and tokenizer.eos_token == "</s>"
     save_tokenizer(tokenizer, tmp_path / "다시")
     written, again = ((folder / "tokenizer_config.json").read_text(encoding="utf-8") for folder in (tmp_path / "모델", tmp_path / "다시"))
     assert written == again  # saved where it was learnt, or after it was read
@@ -58,5 +58,6 @@ def test_the_bundled_model_is_small_half_precision_and_speaks_korean():
     folder = SCRIPTS / "kogpt-mini"
     assert (folder / "model.safetensors").stat().st_size <= 16 * 2**20 and (folder / "README.md").is_file()
     model, tokenizer = load_pretrained("kogpt-mini")
+    assert {model.config.resid_pdrop, model.config.embd_pdrop, model.config.attn_pdrop} == {0}  # it underfits: dropout costs it bits
     assert 6e6 < model.num_parameters() < 8e6 and model.config.max_position_embeddings == 256
     assert tokenizer.convert_ids_to_tokens(list(range(7))) == SPECIAL
