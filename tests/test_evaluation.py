@@ -57,6 +57,8 @@ def test_self_bleu_by_hand():
 
 def test_verbatim_copies_are_found_whatever_their_spaces():
     assert verbatim(["재미 있다", "재미없다", "또 보자"], ["재미있다 ", "또 보자고"]) == 1 / 3
+    assert verbatim(["굿", "재미 있다", "재미없네"], ["굿", "재미있다"], least=4) == 1 / 2
+    assert verbatim(["굿"], ["굿"], least=4) == 0  # none is so long
 
 
 def test_wilsons_interval():
@@ -163,4 +165,5 @@ def test_a_mistake_is_one_line():
 
 def test_diversity_has_every_figure():
     assert diversity(["가나다라마"], ["가나다라마"]) == {
-        "distinct_1": 1, "distinct_2": 1, "repeated_4grams": 0, "self_bleu": 0, "mean_syllables": 5, "verbatim": 1}
+        "distinct_1": 1, "distinct_2": 1, "repeated_4grams": 0, "self_bleu": 0, "mean_syllables": 5, "verbatim": 1,
+        "verbatim_long": 0}

@@ -21,6 +21,7 @@ from .decoding import encode_prompt, readable
 from .task import GenerationTask
 from .texts import TextDataset
 
+LONG = 10  # syllables: of reviews as long as this, people hardly ever write one twice
 Progress = Callable[[Iterable], Iterable]  # tqdm, or nothing
 
 
@@ -136,10 +137,14 @@ def self_bleu(texts: Sequence[str], n: int = 4) -> float:
     return float(np.mean(scores)) if scores else 0.0
 
 
-def verbatim(texts: Sequence[str], training: Iterable[str]) -> float:
-    """The share of ``texts`` that stand in ``training`` as they are, white space aside."""
+def verbatim(texts: Sequence[str], training: Iterable[str], least: int = 0) -> float:
+    """The share of ``texts`` that stand in ``training`` as they are, white space aside, among those of ``least`` syllables and more.
+
+    People write a short review like "굿" again and again: a copy of a longer one is what tells that a model has learnt by heart.
+    """
     known = {syllables(text) for text in training}
-    return sum(syllables(text) in known for text in texts) / max(len(texts), 1)
+    judged = [text for text in map(syllables, texts) if len(text) >= least]
+    return sum(text in known for text in judged) / max(len(judged), 1)
 
 
 def diversity(texts: Sequence[str], training: Iterable[str]) -> dict[str, float]:
@@ -147,7 +152,7 @@ def diversity(texts: Sequence[str], training: Iterable[str]) -> dict[str, float]
     return {
         "distinct_1": distinct(texts, 1), "distinct_2": distinct(texts, 2), "repeated_4grams": repeated(texts, 4),
         "self_bleu": self_bleu(texts), "mean_syllables": sum(map(len, map(syllables, texts))) / max(len(texts), 1),
-        "verbatim": verbatim(texts, training)}
+        "verbatim": verbatim(texts, training), "verbatim_long": verbatim(texts, training, LONG)}
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -263,6 +268,7 @@ def markdown(report: dict) -> str:
         ("평균 길이(음절)", f"{model['mean_syllables']:.1f}", f"{human['mean_syllables']:.1f}"),
         ("스스로 끝냄", f"{report['ended']:.1%}", ""),
         ("학습 리뷰와 똑같음", f"{model['verbatim']:.1%}", f"{human['verbatim']:.1%}"),
+        (f"{LONG}음절 이상인 것 가운데", f"{model['verbatim_long']:.1%}", f"{human['verbatim_long']:.1%}"),
     ]
     return "\n".join(["| | 모델 | 사람 |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)])
 
