@@ -23,7 +23,7 @@ lint: .venv/installed
 bench: .venv/installed
 	.venv/bin/python task3-gen/bench_gen.py
 
-# kogpt-mini의 값: README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC로 한 에폭씩, 마지막 칸만 세 에폭.
+# kogpt-mini/README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC는 한 에폭씩 배웁니다. book의 길이는 책의 32토큰.
 NSMC_ROOT ?= $(HOME)/Korpora
 NSMC = --downstream_corpus_root_dir $(NSMC_ROOT) --downstream_corpus_name nsmc
 TRAIN = .venv/bin/python task3-gen/train_gen-0.py --resume --downstream_model_dir output/ladder
@@ -40,9 +40,9 @@ ladder: .venv/installed
 	$(EVAL) --downstream_model_dir output/ladder/scratch
 	$(TRAIN)/mini
 	$(EVAL) --downstream_model_dir output/ladder/mini
-	$(TRAIN)/book $(NSMC) --epochs 1 --recipe book
-	$(EVAL) --downstream_model_dir output/ladder/book
 	$(TRAIN)/nsmc $(NSMC) --epochs 1
 	$(EVAL) --downstream_model_dir output/ladder/nsmc
-	$(TRAIN)/nsmc3 $(NSMC)
-	$(EVAL) --downstream_model_dir output/ladder/nsmc3
+	$(TRAIN)/book $(NSMC) --epochs 1 --recipe book --max_seq_length 32
+	$(EVAL) --downstream_model_dir output/ladder/book
+	$(TRAIN)/faster $(NSMC) --epochs 1 --learning_rate 1e-3
+	$(EVAL) --downstream_model_dir output/ladder/faster

@@ -16,11 +16,15 @@ from ratsnlp.nlpbook.generation import (
     GenerationPretrainArguments,
     GenerationTask,
     TextDataset,
+    begin_as,
     load_pretrained,
     save_tokenizer,
     train_tokenizer,
 )
 from ratsnlp.nlpbook.generation.arguments import OUTPUT
+
+# 미세조정에서 쓸 제어 단어와, 그런 리뷰에 흔한 낱말들
+CONTROL_WORDS = {"긍정": "최고 재밌어요 재미있는 감동 명작 훌륭한 추천 강추", "부정": "최악 쓰레기 지루함 재미없다 실망 졸작 비추 노잼"}
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
@@ -43,10 +47,10 @@ if __name__ == "__main__":
     documents = nlpbook.read_documents(args.corpus_path, seed=args.seed)
     held_out, documents = documents[: len(documents) // 200 + 1], documents[len(documents) // 200 + 1 :]
 
-    # 2. 토크나이저: 자주 나오는 글자들을 토큰 하나로 묶습니다. 미세조정에서 늘 쓸 제어 단어 둘은 토큰 하나씩으로.
+    # 2. 토크나이저: 자주 나오는 글자들을 토큰 하나로 묶습니다. 제어 단어 둘은 토큰 하나씩으로.
     tokenizer = nlpbook.resumed_tokenizer(args)  # 같은 글에서 배워도 토큰 몇 개는 배울 때마다 달라, 이어서 할 때는 쓰던 것을 씁니다.
     if tokenizer is None:
-        tokenizer = train_tokenizer(documents, args.vocab_size, words=("긍정", "부정"), kind=args.tokenizer)
+        tokenizer = train_tokenizer(documents, args.vocab_size, words=tuple(CONTROL_WORDS), kind=args.tokenizer)
 
     # 3. 학습 데이터: 미세조정과 똑같이 글 하나가 한 줄. 글이 짧아 뒤쪽 위치는 볼 일이 없으므로, 스물에 하나는 이어 붙인 긴 글로 배웁니다.
     some = max(len(documents) // 20, 1)
@@ -72,8 +76,11 @@ if __name__ == "__main__":
     trainer = nlpbook.get_trainer(args)
     trainer.fit(task, train_dataloaders=train_dataloader, val_dataloaders=val_dataloader)
 
-    # 6. 저장: 가장 좋은 가중치를 반정밀도로.
+    # 6. 제어 단어: 글 속의 '긍정'은 '긍정적인'으로 이어질 뿐, 칭찬하는 리뷰를 여는 말이 아닙니다. 뜻이 가까운 낱말들의 평균에서 시작합니다.
     model, _ = load_pretrained(f"{args.downstream_model_dir}/huggingface")
+    begin_as(model, tokenizer, CONTROL_WORDS)
+
+    # 7. 저장: 반정밀도로
     model.half().save_pretrained(args.output_dir)
     save_tokenizer(tokenizer, args.output_dir)
     print(f"완성: {args.output_dir}")
