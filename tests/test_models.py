@@ -12,7 +12,15 @@ from conftest import HUB_NAMES, tiny_config
 from transformers import AutoModelForCausalLM
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import load_checkpoint, load_config, load_finetuned, load_model, load_pretrained, load_tokenizer
+from ratsnlp.nlpbook.generation import (
+    begin_as,
+    load_checkpoint,
+    load_config,
+    load_finetuned,
+    load_model,
+    load_pretrained,
+    load_tokenizer,
+)
 
 
 @pytest.fixture
@@ -158,6 +166,15 @@ def test_half_precision_files_load_in_float32(tiny_folder, tmp_path):
     model, tokenizer = load_pretrained(str(tiny_folder))
     model.half().save_pretrained(tmp_path)
     assert load_model(str(tmp_path), tokenizer).dtype == torch.float32
+
+
+def test_a_control_word_begins_as_the_words_that_mean_the_same(tiny_folder):
+    model, tokenizer = load_pretrained(str(tiny_folder))
+    before = model.get_input_embeddings().weight.detach().clone()
+    begin_as(model, tokenizer, {"긍정": "최고 재밌어요 추천"})
+    rows, (token,) = model.get_input_embeddings().weight, tokenizer.encode("긍정")
+    assert torch.allclose(rows[token], before[tokenizer.encode("최고 재밌어요 추천")].mean(dim=0))
+    assert (rows != before).any(dim=1).nonzero().flatten().tolist() == [token]
 
 
 @pytest.mark.parametrize(("number", "eos", "ids"), [

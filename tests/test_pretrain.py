@@ -1,7 +1,16 @@
 import pytest
-from conftest import SCRIPTS, run_script
+from conftest import MINI, SCRIPTS, run_script
 
-from ratsnlp.nlpbook.generation import load_pretrained, load_tokenizer, save_tokenizer, train_tokenizer
+from ratsnlp.nlpbook.generation import (
+    GenerationExample,
+    NsmcCorpus,
+    bits_per_character,
+    load_pretrained,
+    load_tokenizer,
+    review,
+    save_tokenizer,
+    train_tokenizer,
+)
 
 SPECIAL = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]
 NASTY = ["ㅋㅋㅋㅋ ㅠㅠ", "😂👍❤️‍🔥", "  두 칸  띄움 ", "퓛뷁 꿹", '"인용" \'따옴표\'',
@@ -26,8 +35,6 @@ def test_text_comes_back_and_nothing_is_unknown(documents, which):
 
 
 def test_every_real_review_comes_back(nsmc):
-    from ratsnlp.nlpbook.generation import NsmcCorpus
-
     tokenizer = load_tokenizer("kogpt-mini")
     texts = [example.text for mode in ("train", "test") for example in NsmcCorpus().get_examples(nsmc, mode)]
     ids = tokenizer(texts)["input_ids"]
@@ -61,3 +68,12 @@ def test_the_bundled_model_is_small_half_precision_and_speaks_korean():
     assert {model.config.resid_pdrop, model.config.embd_pdrop, model.config.attn_pdrop} == {0}  # it underfits: dropout costs it bits
     assert 6e6 < model.num_parameters() < 8e6 and model.config.max_position_embeddings == 256
     assert tokenizer.convert_ids_to_tokens(list(range(7))) == SPECIAL
+
+
+def test_the_bundled_model_expects_praise_after_one_word_and_blame_after_the_other():
+    model, tokenizer = load_pretrained("kogpt-mini")
+    right = NsmcCorpus().get_examples(MINI, "train")[-100:]  # those that say plainly what they think
+    other = {"긍정 ": "부정 ", "부정 ": "긍정 "}
+    wrong = [GenerationExample(other[example.control] + review(example), other[example.control]) for example in right]
+    bits, more_bits = (bits_per_character(model, tokenizer, examples)["bits_per_char"] for examples in (right, wrong))
+    assert bits < more_bits - 0.1
