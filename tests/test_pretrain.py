@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from conftest import MINI, SCRIPTS, run_script
 
@@ -77,3 +79,9 @@ def test_the_bundled_model_expects_praise_after_one_word_and_blame_after_the_oth
     wrong = [GenerationExample(other[example.control] + review(example), other[example.control]) for example in right]
     bits, more_bits = (bits_per_character(model, tokenizer, examples)["bits_per_char"] for examples in (right, wrong))
     assert bits < more_bits - 0.1
+
+
+def test_the_bundled_model_knows_the_test_reviews_as_well_as_its_card_says():
+    (said,) = re.findall(r"^\| 글자마다 비트 \| ([\d.]+) \|", (SCRIPTS / "kogpt-mini/README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    measured = bits_per_character(*load_pretrained("kogpt-mini"), NsmcCorpus().get_examples(MINI, "test"))["bits_per_char"]
+    assert measured == pytest.approx(float(said), abs=0.001)
