@@ -23,7 +23,7 @@ lint: .venv/installed
 bench: .venv/installed
 	.venv/bin/python task3-gen/bench_gen.py
 
-# kogpt-mini/README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC는 한 에폭씩 배웁니다. book의 길이는 책의 32토큰.
+# kogpt-mini/README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC는 한 에폭씩, longer만 두 에폭. book의 길이는 책의 32토큰.
 NSMC_ROOT ?= $(HOME)/Korpora
 NSMC = --downstream_corpus_root_dir $(NSMC_ROOT) --downstream_corpus_name nsmc
 TRAIN = .venv/bin/python task3-gen/train_gen-0.py --resume --downstream_model_dir output/ladder
@@ -44,5 +44,5 @@ ladder: .venv/installed
 	$(EVAL) --downstream_model_dir output/ladder/nsmc
 	$(TRAIN)/book $(NSMC) --epochs 1 --recipe book --max_seq_length 32
 	$(EVAL) --downstream_model_dir output/ladder/book
-	$(TRAIN)/faster $(NSMC) --epochs 1 --learning_rate 1e-3
-	$(EVAL) --downstream_model_dir output/ladder/faster
+	$(TRAIN)/longer $(NSMC) --epochs 2
+	$(EVAL) --downstream_model_dir output/ladder/longer
