@@ -33,7 +33,7 @@ if __name__ == "__main__":
         max_seq_length=256,  # 모델이 볼 수 있는 위치의 수
         batch_size=64,
         gradient_accumulation_steps=4,  # 한 걸음에 글 256개, 4,700토큰쯤: 작은 모델은 자주 고치는 편이 같은 시간에 더 배웁니다.
-        optimizer="muon",  # 층 안의 행렬을 AdamW보다 몇 배 빨리 배웁니다(kogpt-mini/README.md의 표).
+        optimizer="muon",  # 같은 걸음 수에 AdamW보다 훨씬 많이 배웁니다(kogpt-mini/README.md의 표).
         learning_rate=5e-3,  # 무작위 가중치에서 시작하므로 미세조정(5e-5)보다 훨씬 크게
         warmup_ratio=0.03,
         weight_decay=0.1,
