@@ -21,6 +21,7 @@ SHARED = REPOSITORY.parent / "shared"
 HUB_NAMES = {1: "skt/kogpt2-base-v2", 2: "skt/ko-gpt-trinity-1.2B-v0.5", 3: "EleutherAI/polyglot-ko-1.3b"}
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the servers started here
 
 
 @pytest.fixture(scope="session")
