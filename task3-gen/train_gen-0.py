@@ -25,7 +25,7 @@ if __name__ == "__main__":
         downstream_corpus_name="mini",  # 과 --downstream_corpus_name nsmc
         downstream_model_dir=OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini",
         max_seq_length=96,  # 리뷰 1,000개 가운데 999개가 다 들어갑니다. 짧은 배치는 짧은 대로 계산하므로 손해가 없습니다.
-        batch_size=64,  # 책의 두 배: 2할쯤 빠르고 결과는 거의 같습니다(docs/differences.md의 빠르기).
+        batch_size=64,  # 책의 두 배: 1할쯤 빠르고 결과는 거의 같습니다(docs/differences.md의 빠르기).
         learning_rate=5e-4,  # 모델이 작을수록 크게 움직여도 됩니다(KoGPT2는 5e-5).
         epochs=3,  # 말뭉치가 작아 더 보면 외우기 시작합니다.
         seed=7,
