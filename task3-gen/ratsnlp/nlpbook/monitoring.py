@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from .errors import UserError
 from .generation.decoding import readable
+from .generation.models import max_positions
 from .utils import whole_file
 
 logger = logging.getLogger("ratsnlp")
@@ -120,7 +121,7 @@ class SampleTexts(Callback):
 def sample(model, tokenizer, prompt: str, length: int, seed: int = 7) -> str:
     """``prompt`` and up to ``length`` tokens that ``model`` writes after it; a text of its own after eos where ``prompt`` is empty."""
     ids = tokenizer.encode(prompt) or [tokenizer.eos_token_id]
-    length = min(length, model.config.max_position_embeddings - len(ids))
+    length = min(length, (max_positions(model.config) or math.inf) - len(ids))
     training = model.training
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices):

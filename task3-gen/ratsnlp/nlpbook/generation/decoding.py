@@ -8,7 +8,7 @@ import torch
 
 from ..errors import UserError
 from .arguments import GenerationInferArguments
-from .models import load_finetuned, load_pretrained
+from .models import load_finetuned, load_pretrained, max_positions
 
 # ``generate`` drops a mask that hides nothing, and then warns that there is none as soon as one of several texts has ended.
 logging.getLogger("transformers.modeling_utils").addFilter(lambda record: "input_ids may be padded" not in record.getMessage())
@@ -79,8 +79,8 @@ def encode_prompt(model, tokenizer, prompt: str, max_length: int = 50):
     Raises:
         UserError: the prompt is empty, leaves no room under ``max_length``, or ``max_length`` is beyond the model's positions.
     """
-    positions = model.config.max_position_embeddings
-    if max_length > positions:
+    positions = max_positions(model.config)
+    if positions is not None and max_length > positions:
         raise UserError(f"max_length: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 {max_length}입니다.")
     if not prompt.strip():
         raise UserError("빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")

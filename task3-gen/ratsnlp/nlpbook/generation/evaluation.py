@@ -18,10 +18,12 @@ from ..utils import whole_file
 from .arguments import GenerationTrainArguments
 from .corpus import GenerationExample
 from .decoding import encode_prompt, readable
+from .models import max_positions
 from .task import GenerationTask
 from .texts import TextDataset
 
 LONG = 10  # syllables: of reviews as long as this, people hardly ever write one twice
+WINDOW = 1024  # tokens of a text seen at a time by a model without a last position
 Progress = Callable[[Iterable], Iterable]  # tqdm, or nothing
 
 
@@ -34,8 +36,7 @@ def bits_per_character(model, tokenizer, examples: Sequence[GenerationExample], 
     tokenizers and models compare. No text is cut off: one longer than the model's positions goes on in a next window. No
     ``token_type_ids`` are fed, whatever the model was trained with. Source: Gao et al. (2020), "The Pile", section 3.1.
     """
-    positions = model.config.max_position_embeddings
-    args = GenerationTrainArguments(max_seq_length=positions, batch_size=batch_size)
+    args = GenerationTrainArguments(max_seq_length=max_positions(model.config) or WINDOW, batch_size=batch_size)
     dataset = TextDataset(args, tokenizer, iter(examples), "")
     task = GenerationTask(model.eval(), args)
     order = np.argsort(dataset.lengths, kind="stable")
@@ -65,7 +66,7 @@ def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: fl
     degeneration".
     """
     ids = encode_prompt(model, tokenizer, prompt)
-    length = min(ids.shape[1] + max_new_tokens, model.config.max_position_embeddings)
+    length = min(ids.shape[1] + max_new_tokens, max_positions(model.config) or math.inf)
     samples = []
     with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -33,8 +33,12 @@ class ByteDropout(torch.nn.Dropout):
 def byte_eager_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **_):
     """The eager attention of transformers with :func:`byte_dropout`, scores scaled and masked in the product itself.
 
-    Shapes: query, key and value (batch, heads, width, head width), attention_mask (batch or 1, 1, width, width).
+    Shapes: query (batch, heads, width, head width), key and value too, but of fewer heads where several queries share one (Llama),
+    attention_mask (batch or 1, 1, width, width).
     """
+    shared = query.shape[1] // key.shape[1]
+    if shared > 1:
+        key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
     shape = (*query.shape[:3], key.shape[2])
     # By bfloat16's lowest, to which autocast may take it: float32's would become -inf there, and a row that sees nothing NaN.
     bias = attention_mask.clamp(min=torch.finfo(torch.bfloat16).min).to(query.dtype).expand(shape).flatten(0, 1)
@@ -48,6 +52,12 @@ def byte_eager_attention(module, query, key, value, attention_mask, scaling, dro
 BYTE_EAGER = "byte_eager"  # its name for model.set_attn_implementation
 AttentionInterface.register(BYTE_EAGER, byte_eager_attention)
 AttentionMaskInterface.register(BYTE_EAGER, AttentionMaskInterface()["eager"])
+
+
+def use_byte_eager(model) -> None:
+    """Let ``model`` attend by :func:`byte_eager_attention` where that is known to be its own attention: others add caps or sinks."""
+    if model.config.model_type in ("gpt2", "gpt_neox", "opt", "phi", "llama", "qwen2", "qwen3"):
+        model.set_attn_implementation(BYTE_EAGER)
 
 
 def use_fast_layers(model: torch.nn.Module) -> torch.nn.Module:

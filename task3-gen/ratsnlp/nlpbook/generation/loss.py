@@ -1,6 +1,7 @@
-"""The cross-entropy of a wide vocabulary, without its logits ever being there all at once."""
+"""The cross-entropy of a wide vocabulary, without its logits ever being there all at once; and for which models that is their own loss."""
 
 import torch
+import torch.nn.functional as F
 
 # Rows of logits at a time. On a CPU they stay in its cache; larger tensors are also given back to the system and asked for again in each
 # step, which takes as long as computing them.
@@ -44,3 +45,29 @@ def linear_cross_entropy(states: torch.Tensor, weight: torch.Tensor, targets: to
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
     with torch.autocast(device, enabled=False):
         return _LinearCrossEntropy.apply(states.to(dtype), weight.to(dtype), targets, torch.is_grad_enabled())
+
+
+@torch.no_grad()
+def has_plain_head(model) -> bool:
+    """Whether the logits of ``model`` are its last hidden states times its output embedding and nothing else: no bias, scale or soft cap.
+
+    Shown on a few made-up hidden states, so large that a soft cap tells: they take the place of those that ``model`` computes.
+    """
+    head, body = model.get_output_embeddings(), model.base_model
+    if type(head) is not torch.nn.Linear or head.bias is not None or body is model:
+        return False
+    states = torch.randn(1, 4, head.in_features, generator=torch.Generator().manual_seed(0)).to(head.weight)
+    states *= 100 / F.linear(states, head.weight).abs().max().clamp(min=1e-6)
+
+    def replace(module, inputs, outputs):
+        outputs.last_hidden_state = states
+        return outputs
+
+    hooks = [module.register_forward_hook(replace) for module in {body, model.get_decoder()}]  # OPT's model calls its decoder
+    try:
+        with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):  # dropout, where the model is in training
+            logits = model(torch.zeros(1, 4, dtype=torch.long, device=model.device), use_cache=False).logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.allclose(logits, F.linear(states, head.weight), rtol=1e-3, atol=1e-2)

@@ -78,6 +78,12 @@ def load_config(name: str):
     return _from_pretrained(AutoConfig, name)
 
 
+def max_positions(config) -> int | None:
+    """How many positions a model of this configuration has been made for; None where nothing limits them (Bloom, Mamba)."""
+    names = ("max_position_embeddings", "max_seq_len", "seq_length")  # MPT's and old Bloom's own words for it
+    return next((found for name in names if (found := getattr(config, name, None))), None)
+
+
 def load_model(name: str, tokenizer: PreTrainedTokenizerFast):
     """The causal language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained), with the tokenizer's eos.
 

@@ -11,8 +11,9 @@ from pytorch_lightning import LightningModule
 from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
-from .layers import BYTE_EAGER, keep_freed_memory, use_fast_layers
-from .loss import linear_cross_entropy
+from .layers import keep_freed_memory, use_byte_eager, use_fast_layers
+from .loss import has_plain_head, linear_cross_entropy
+from .models import max_positions
 from .optimizers import BookAdamW, MuonAdamW, parameter_groups
 
 logger = logging.getLogger("ratsnlp")
@@ -31,14 +32,15 @@ class GenerationTask(LightningModule):
 
     def __init__(self, model, args):
         super().__init__()
-        positions = model.config.max_position_embeddings
-        if args.max_seq_length > positions:
+        positions = max_positions(model.config)
+        if positions is not None and args.max_seq_length > positions:
             raise UserError(f"max_seq_length: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 {args.max_seq_length}입니다.")
         check_architecture(model)
         if model.dtype in (torch.float16, torch.bfloat16):  # transformers 5 keeps the file's, the book's 4 made float32 of it
             logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))
             model = model.float()
         self.model, self.args = model if args.recipe == "book" else use_fast_layers(model), args
+        self.plain_head = has_plain_head(model)
         self.save_hyperparameters(asdict(args))  # a plain dict: weights_only=True can read it
 
     def on_fit_start(self):
@@ -46,7 +48,7 @@ class GenerationTask(LightningModule):
         if self.device.type == "cpu" and self.args.recipe == "standard":
             keep_freed_memory()
             if self.args.max_seq_length <= 256:  # up to there PyTorch's fused attention takes a CPU longer than its parts one by one
-                self.model.set_attn_implementation(BYTE_EAGER)
+                use_byte_eager(self.model)
 
     def token_losses(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,), and whether each is the review's own (T,).
@@ -59,6 +61,10 @@ class GenerationTask(LightningModule):
         input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
         position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
         counts = position <= lengths
+        own = (position >= batch["control_tokens"][:, None])[counts]
+        if not self.plain_head:
+            logits = self.model(input_ids[:, :-1], use_cache=False).logits
+            return F.cross_entropy(logits[counts].float(), input_ids[:, 1:][counts], reduction="none"), own
         # Padding is on the right, where causal attention does not look: no mask is needed.
         hidden = self.model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
         chosen = counts.flatten().nonzero().squeeze(1)  # index_select's gradient is quicker than a mask's
@@ -68,7 +74,7 @@ class GenerationTask(LightningModule):
         states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
         # The vocabulary is wide: no logits for positions that do not count.
         losses = linear_cross_entropy(states, self.model.get_output_embeddings().weight, targets)[:total]
-        return losses, (position >= batch["control_tokens"][:, None])[counts]
+        return losses, own
 
     def book_loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """The mean over all ``batch_size × (max_seq_length - 1)`` positions, padding among them, in nats: a scalar."""
