@@ -49,9 +49,9 @@ from ratsnlp.nlpbook.generation import (
     load_model,
     load_tokenizer,
 )
-from ratsnlp.nlpbook.generation.arguments import BUNDLED_DATA, REPOSITORY
-from ratsnlp.nlpbook.monitoring import SampleTexts
-from ratsnlp.nlpbook.trainer import ProgressBar, best_precision
+from ratsnlp.nlpbook.paths import BUNDLED_DATA, REPOSITORY
+from ratsnlp.nlpbook.training.precision import best_precision
+from ratsnlp.nlpbook.training.progress import ProgressBar
 
 # 사다리: 아래로 갈수록 하나씩 더 켭니다. 패킹(리뷰 여럿을 한 줄에 잇기)은 모으기보다 느려 칸이 아닙니다.
 RUNGS = {
@@ -118,10 +118,10 @@ def without(rung: str):
     on = list(RUNGS).index(rung)
     library, adamw = "ratsnlp.nlpbook.generation.task.", torch.optim.AdamW
     pieces = {
-        "bf16": [("ratsnlp.nlpbook.trainer.best_precision", lambda *_: "32-true")],
+        "bf16": [("ratsnlp.nlpbook.training.trainer.best_precision", lambda *_: "32-true")],
         "fused": [(library + "torch.optim.AdamW", lambda groups, fused, **named: adamw(groups, **named))],
         "small": [(library + "linear_cross_entropy", plain_cross_entropy), (library + "use_fast_layers", lambda model: model),
-                  (library + "keep_freed_memory", lambda: None), (library + "BYTE_EAGER", "sdpa")],
+                  (library + "keep_freed_memory", lambda: None), (library + "use_byte_eager", lambda model: None)],
     }
     with contextlib.ExitStack() as stack:
         for name, patches in pieces.items():
@@ -220,8 +220,8 @@ def fit(task, args, train, grouped: bool, tokenizer, watch: Watch) -> str:
     few = Subset(GenerationDataset(args, tokenizer, NsmcCorpus(), "test"), range(1))  # the checkpoint wants a val_loss
     sampler = nlpbook.LengthGroupedSampler(train, args) if grouped else RandomSampler(train)
     trainer = nlpbook.get_trainer(args)
-    shown = [callback for callback in trainer.callbacks if not isinstance(callback, (ProgressBar, SampleTexts))]
-    trainer.callbacks = [watch, *shown]
+    trainer.callbacks = [watch, *(callback for callback in trainer.callbacks if not isinstance(callback, ProgressBar))]
+    task.configure_callbacks = lambda: []  # no samples
     trainer.fit(task, train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=sampler, collate_fn=nlpbook.data_collator),
                 val_dataloaders=DataLoader(few, batch_size=1, collate_fn=nlpbook.data_collator))
     return trainer.precision

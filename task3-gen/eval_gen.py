@@ -39,7 +39,6 @@ from ratsnlp.nlpbook.generation import (
     sample_texts,
     write_report,
 )
-from ratsnlp.nlpbook.generation.arguments import OUTPUT
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(GenerationEvalArguments)
@@ -55,7 +54,7 @@ if __name__ == "__main__":
     bits = bits_per_character(model, tokenizer, test, args.batch_size, partial(tqdm, desc="글자마다 비트"))
 
     # 3. 시킨 대로 쓰나: 학습용 리뷰로 배운 판정기가 가립니다. 판정기도 틀리므로, 사람의 글을 맞히는 몫과 견줍니다.
-    judge = PolarityJudge.fit(train, OUTPUT / "judges")
+    judge = PolarityJudge.fit(train, nlpbook.OUTPUT / "judges")
     samples, human, control = {}, {}, {}
     for seed, word in enumerate(("긍정", "부정"), start=args.seed):  # 같은 시드라면 두 낱말의 글이 서로 닮습니다
         progress = partial(tqdm, desc=f"{word} 쓰기")

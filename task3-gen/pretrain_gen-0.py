@@ -21,7 +21,6 @@ from ratsnlp.nlpbook.generation import (
     save_tokenizer,
     train_tokenizer,
 )
-from ratsnlp.nlpbook.generation.arguments import OUTPUT
 
 # 미세조정에서 쓸 제어 단어와, 그런 리뷰에 흔한 낱말들
 CONTROL_WORDS = {"긍정": "최고 재밌어요 재미있는 감동 명작 훌륭한 추천 강추", "부정": "최악 쓰레기 지루함 재미없다 실망 졸작 비추 노잼"}
@@ -29,7 +28,7 @@ CONTROL_WORDS = {"긍정": "최고 재밌어요 재미있는 감동 명작 훌�
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
         GenerationPretrainArguments,
-        downstream_model_dir=str(OUTPUT / "pretrain_gen-0"),
+        downstream_model_dir=str(nlpbook.OUTPUT / "pretrain_gen-0"),
         max_seq_length=256,  # 모델이 볼 수 있는 위치의 수
         batch_size=64,
         gradient_accumulation_steps=4,  # 한 걸음에 글 256개, 4,700토큰쯤: 작은 모델은 자주 고치는 편이 같은 시간에 더 배웁니다.

@@ -22,13 +22,12 @@ from ratsnlp.nlpbook.generation import (
     run_web_service,
     use_special_tokens,
 )
-from ratsnlp.nlpbook.generation.arguments import OUTPUT
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
         GenerationDeployArguments,
         pretrained_model_name="kogpt-mini",
-        downstream_model_dir=OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini",
+        downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini",
         port=9000,
     )
 

@@ -15,15 +15,14 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
-from ratsnlp.nlpbook.generation.arguments import BUNDLED_DATA, OUTPUT
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
         GenerationTrainArguments,
         pretrained_model_name="kogpt-mini",
-        downstream_corpus_root_dir=BUNDLED_DATA,  # 저장소에 든 작은 말뭉치. 진짜 NSMC는 --downstream_corpus_root_dir ~/Korpora
+        downstream_corpus_root_dir=nlpbook.BUNDLED_DATA,  # 저장소에 든 작은 말뭉치. 진짜 NSMC는 --downstream_corpus_root_dir ~/Korpora
         downstream_corpus_name="mini",  # 과 --downstream_corpus_name nsmc
-        downstream_model_dir=OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini",
+        downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini",
         max_seq_length=96,  # 리뷰 1,000개 가운데 999개가 다 들어갑니다. 짧은 배치는 짧은 대로 계산하므로 손해가 없습니다.
         batch_size=64,  # 책의 두 배: 1할쯤 빠르고 결과는 거의 같습니다(docs/differences.md의 빠르기).
         learning_rate=5e-4,  # 모델이 작을수록 크게 움직여도 됩니다(KoGPT2는 5e-5).

@@ -16,14 +16,13 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
-from ratsnlp.nlpbook.generation.arguments import OUTPUT
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
         GenerationTrainArguments,
         pretrained_model_name="skt/kogpt2-base-v2",
         downstream_corpus_name="nsmc",  # ~/Korpora/nsmc에 없으면 내려받습니다.
-        downstream_model_dir=OUTPUT / "nsmc-gen/train_gen-by-kogpt2",
+        downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt2",
         max_seq_length=96,  # 리뷰 1,000개 가운데 999개가 다 들어갑니다. 짧은 배치는 짧은 대로 계산하므로 손해가 없습니다.
         batch_size=32 if torch.cuda.is_available() else 4,  # 책과 같습니다. GPU 메모리 8GB면 넉넉하고, CPU에서는 한 걸음을 짧게 합니다.
         learning_rate=5e-5,  # 책과 같습니다.

@@ -17,14 +17,13 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
-from ratsnlp.nlpbook.generation.arguments import OUTPUT
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
         GenerationTrainArguments,
         pretrained_model_name="EleutherAI/polyglot-ko-1.3b",
         downstream_corpus_name="nsmc",  # ~/Korpora/nsmc에 없으면 내려받습니다.
-        downstream_model_dir=OUTPUT / "nsmc-gen/train_gen-by-polyglot-ko-1.3b",
+        downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-polyglot-ko-1.3b",
         max_seq_length=96,  # 리뷰 1,000개 가운데 999개가 다 들어갑니다. 짧은 배치는 짧은 대로 계산하므로 손해가 없습니다.
         batch_size=16 if torch.cuda.is_available() else 1,  # 가중치와 옵티마이저가 메모리를 거의 다 쓰므로 작게 잡습니다.
         learning_rate=1e-5,  # 큰 모델은 이미 많이 알고 있으므로 조금만 움직입니다.

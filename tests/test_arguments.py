@@ -7,7 +7,7 @@ import pytest
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import GenerationDeployArguments, GenerationInferArguments, GenerationTrainArguments
-from ratsnlp.nlpbook.generation.arguments import best_checkpoint
+from ratsnlp.nlpbook.run_folder import best_checkpoint
 
 
 def command_line(monkeypatch, *argv):

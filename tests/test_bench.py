@@ -14,8 +14,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 import bench_gen
 from ratsnlp.nlpbook.generation import GenerationDataset, NsmcCorpus, load_model, load_tokenizer
-from ratsnlp.nlpbook.generation.layers import BYTE_EAGER, ByteDropout
-from ratsnlp.nlpbook.trainer import best_precision
+from ratsnlp.nlpbook.training.layers import BYTE_EAGER, ByteDropout
+from ratsnlp.nlpbook.training.precision import best_precision
 
 REVIEWS, WIDTH, BATCH = 40, 60, 4
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from conftest import tiny_config
 from transformers import AutoModelForCausalLM
 
-from ratsnlp.nlpbook.generation.layers import BYTE_EAGER, ByteDropout, use_fast_layers
 from ratsnlp.nlpbook.generation.loss import linear_cross_entropy
+from ratsnlp.nlpbook.training.layers import BYTE_EAGER, ByteDropout, use_fast_layers
 
 
 @pytest.mark.parametrize("rows", [1, 128, 300])

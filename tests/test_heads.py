@@ -20,8 +20,8 @@ from ratsnlp.nlpbook.generation import (
     sample_texts,
     save_tokenizer,
 )
-from ratsnlp.nlpbook.generation.layers import BYTE_EAGER, use_byte_eager
 from ratsnlp.nlpbook.generation.loss import has_plain_head
+from ratsnlp.nlpbook.training.layers import BYTE_EAGER, use_byte_eager
 
 GPT2 = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 4}
 LLAMA = {"max_position_embeddings": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,

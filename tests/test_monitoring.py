@@ -1,5 +1,4 @@
 import json
-import math
 
 import pytest
 import torch
@@ -8,18 +7,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import GenerationTask, load_model, load_tokenizer
-from ratsnlp.nlpbook.monitoring import LossWatch, draw, sample
-from ratsnlp.nlpbook.trainer import get_trainer
+from ratsnlp.nlpbook.generation.samples import sample
+from ratsnlp.nlpbook.training.loss_curve import draw_losses
+from ratsnlp.nlpbook.training.loss_watch import LossGuard
+from ratsnlp.nlpbook.training.trainer import get_trainer
 
 
 def watch(args, losses, vocab_size=1200):
-    """Feed losses to a :class:`LossWatch`; returns how many it took before it stopped, or None."""
-    watch = LossWatch(args)
-    watch.lowest, watch.step = math.log(vocab_size) - 1, 0
+    """Feed losses to a :class:`LossGuard`; returns how many it took before it stopped, or None."""
+    guard = LossGuard(vocab_size, args.learning_rate)
     for count, loss in enumerate(losses, start=1):
-        watch.pending.append(torch.tensor(loss))
         try:
-            watch._look()
+            guard.see(loss, count)
         except UserError as error:
             assert str(args.learning_rate) in str(error) and "절반" in str(error)
             return count
@@ -88,7 +87,7 @@ def test_samples_do_not_disturb_the_random_state(tiny_folder):
 def test_without_matplotlib_a_run_goes_on(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with caplog.at_level("INFO", logger="ratsnlp"):
-        draw({"loss": [(1, 2.0)], "val_loss": []}, tmp_path / "loss.png")
+        draw_losses({"loss": [(1, 2.0)], "val_loss": []}, tmp_path / "loss.png")
     assert not list(tmp_path.iterdir()) and "matplotlib이 없어" in caplog.text
 
 

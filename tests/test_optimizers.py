@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 
-from ratsnlp.nlpbook.generation.optimizers import MuonAdamW, parameter_groups
+from ratsnlp.nlpbook.training.optimizers import MuonAdamW, parameter_groups
 
 GPT2 = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=16, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
 NEOX = GPTNeoXForCausalLM(GPTNeoXConfig(

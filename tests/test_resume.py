@@ -15,9 +15,11 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.callbacks import WholeFileCheckpointIO
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus, load_model, load_tokenizer
-from ratsnlp.nlpbook.resume import EpochOrder, LastCheckpoint, set_random_state
+from ratsnlp.nlpbook.training.checkpoint_io import WholeFileCheckpointIO
+from ratsnlp.nlpbook.training.last_checkpoint import LastCheckpoint
+from ratsnlp.nlpbook.training.order import EpochOrder
+from ratsnlp.nlpbook.training.random_state import set_random_state
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
 
@@ -238,7 +240,7 @@ def test_patience_stops_a_run_that_gets_worse_and_a_resumed_one_too(make_args, t
     losses = [epoch["val_loss"] for epoch in record["epochs"]]
     assert record["state"] == "finished" and len(losses) == losses.index(min(losses)) + 3 < 40
     args = make_args(**changes)
-    end = "ratsnlp.nlpbook.callbacks.RunRecord.finish"
+    end = "ratsnlp.nlpbook.training.record.RunRecord.finish"
     with monkeypatch.context() as patch, pytest.raises(Killed):  # between the decision to stop and its being written down
         patch.setattr(end, lambda *_: (_ for _ in ()).throw(Killed))
         fit(args)

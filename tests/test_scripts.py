@@ -63,9 +63,9 @@ def test_the_bundled_model_answers_from_a_fresh_clone():
 def test_where_results_go_by_default():
     for number, short in SHORT.items():
         source = (SCRIPTS / f"train_gen-{number}.py").read_text(encoding="utf-8")
-        assert f'OUTPUT / "nsmc-gen/train_gen-by-{short}"' in source
+        assert f'nlpbook.OUTPUT / "nsmc-gen/train_gen-by-{short}"' in source
         served = (SCRIPTS / f"serve_gen-{number}.py").read_text(encoding="utf-8")
-        assert f'OUTPUT / "nsmc-gen/train_gen-by-{short}"' in served and f"port={9000 + number}" in served
+        assert f'nlpbook.OUTPUT / "nsmc-gen/train_gen-by-{short}"' in served and f"port={9000 + number}" in served
         name = {0: "kogpt-mini", **HUB_NAMES}[number]
         eos = "<|endoftext|>" if number == 3 else "</s>"
         for script in (source, served):
@@ -76,7 +76,7 @@ def test_where_results_go_by_default():
 def test_the_four_scripts_of_a_kind_differ_only_in_settings(kind):
     def steps(number):
         lines = (SCRIPTS / f"{kind}_gen-{number}.py").read_text(encoding="utf-8").split('"""', 2)[2].splitlines()
-        setting = re.compile(r"^        \w+=|^import torch$|import (BUNDLED_DATA, )?OUTPUT|eos_token=|load_arguments\(GenerationInfer")
+        setting = re.compile(r"^        \w+=|^import torch$|eos_token=|load_arguments\(GenerationInfer")
         return [line for line in lines if not setting.search(line) and line.strip()]
 
     assert steps(1) == steps(2) == steps(3)

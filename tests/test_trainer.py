@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.callbacks import WholeFileCheckpointIO
 from ratsnlp.nlpbook.errors import explain
 from ratsnlp.nlpbook.generation import load_finetuned
-from ratsnlp.nlpbook.trainer import get_trainer
+from ratsnlp.nlpbook.training.checkpoint_io import WholeFileCheckpointIO
+from ratsnlp.nlpbook.training.trainer import get_trainer
 
 
 def test_training_leaves_checkpoint_config_tokenizer_record_and_logs(finetuned_folder):

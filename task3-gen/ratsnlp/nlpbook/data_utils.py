@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Sampler
 
 from .errors import UserError
-from .utils import whole_file
+from .files import whole_file
 
 MEGABATCH = 50  # batches sorted together: like lengths meet, and an epoch's order stays random
 

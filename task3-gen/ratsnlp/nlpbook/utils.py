@@ -1,22 +1,18 @@
-"""Small helpers: the book's fixed seed and log, and files that are whole or not there."""
+"""Small helpers of the book: a fixed seed, and the log."""
 
 import logging
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-
-import transformers
 
 
 def set_seed(args, quiet: bool = False) -> None:
     """Seed Python, NumPy and PyTorch with ``args.seed``; None leaves them as they are. Says which, unless ``quiet``."""
     if args.seed is not None:
+        import transformers
+
         transformers.set_seed(args.seed)
     if not quiet:
-        print("시드를 고정하지 않습니다: 실행할 때마다 결과가 다릅니다." if args.seed is None else f"시드를 {args.seed}(으)로 고정합니다.")
+        print("시드를 고정하지 않습니다: 실행할 때마다 결과가 다릅니다." if args.seed is None else f"시드를 {args.seed} 값으로 고정합니다.")
 
 
 def set_logger(args) -> None:
@@ -29,14 +25,3 @@ def set_logger(args) -> None:
         logger.propagate = False
     logger.setLevel(logging.INFO)
     logger.info("설정: %s", asdict(args))
-
-
-@contextmanager
-def whole_file(file: Path) -> Iterator[Path]:
-    """Yields a path beside ``file`` to write to, which takes its name when all is written; after an error nothing is left of it."""
-    unfinished = file.with_name(f".{file.name}.tmp")
-    try:
-        yield unfinished
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)

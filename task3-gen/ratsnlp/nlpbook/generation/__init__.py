@@ -10,11 +10,11 @@ _MODULES = {
     "deploy": ["get_web_service_app", "run_web_service"],
     "evaluation": ["PolarityJudge", "agreement", "bits_per_character", "diversity", "markdown", "pooled", "review", "sample_texts",
                    "write_report"],
-    "models": ["begin_as", "load_checkpoint", "load_config", "load_finetuned", "load_model", "load_model_and_tokenizer",
-               "load_pretrained", "load_tokenizer", "use_special_tokens"],
+    "models": ["begin_as", "load_checkpoint", "load_finetuned", "load_model_and_tokenizer", "load_pretrained"],
+    ".pretrained": ["load_config", "load_model", "load_tokenizer", "save_tokenizer", "use_special_tokens"],
     "task": ["GenerationTask"],
     "texts": ["TextDataset", "load_text_datasets", "read_texts"],
-    "tokenizer": ["save_tokenizer", "train_tokenizer"],
+    "tokenizer": ["train_tokenizer"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = list(_MODULE_OF)

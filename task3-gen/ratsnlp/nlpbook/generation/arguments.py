@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..arguments import Arguments, argument
+from ..devices import check_device
 from ..errors import UserError
-
-REPOSITORY = Path(__file__).resolve().parents[4]
-INSTALLED = Path(__file__).resolve().parents[2] / "bundled"  # where pip puts page, model and data, which lie beside the package here
-BUNDLED = INSTALLED if INSTALLED.is_dir() else REPOSITORY
-BUNDLED_DATA = BUNDLED / "task3-gen" / "data"
-OUTPUT = (Path.cwd() if INSTALLED.is_dir() else REPOSITORY) / "output"
-
-_VAL_LOSS = re.compile(r"val_loss=(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)")
-_VERSION = re.compile(r"-v(\d+)\.ckpt$")
+from ..paths import BUNDLED_DATA, OUTPUT
+from ..run_folder import RunFolder
 
 
 @dataclass
@@ -78,19 +72,6 @@ class GenerationTrainArguments(Arguments):
 
             if self.device == "cpu" or not torch.cuda.is_available():
                 raise UserError("fp16: CUDA GPU가 있어야 하는데 없습니다. --fp16 없이 실행하세요.")
-
-
-def check_device(device: str) -> None:
-    """Raises UserError unless ``device`` is ``auto``, ``cpu``, or a CUDA GPU that is there (``cuda``, ``cuda:1``)."""
-    if device in ("auto", "cpu"):
-        return
-    if not re.fullmatch(r"cuda(:\d+)?", device):
-        raise UserError(f"device: auto, cpu, cuda, cuda:번호 가운데 하나여야 하는데 {device!r}입니다.")
-    import torch
-
-    number = int(device.partition(":")[2] or 0)
-    if number >= torch.cuda.device_count():
-        raise UserError(f"device: CUDA GPU가 {torch.cuda.device_count()}개라 {device}은(는) 없습니다. --device auto나 cpu를 쓰세요.")
 
 
 @dataclass
@@ -167,13 +148,12 @@ class GenerationTextArguments(Arguments):
         Raises:
             UserError: there are some, and neither ``overwrite_output_dir`` nor ``resume`` is given.
         """
-        folder = Path(self.output_dir).expanduser()
-        names = ("*.ckpt", "checkpoint-*", "huggingface", "train_record.json")
-        results = [path for name in names for path in sorted(folder.glob(name))]
+        folder = RunFolder(Path(self.output_dir).expanduser())
+        results = folder.results()
         if self.resume or not results:
             return
         if not self.overwrite_output_dir:
-            raise UserError(f"output_dir: {folder}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
+            raise UserError(f"output_dir: {folder.path}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
                             "지우고 처음부터 하려면 --overwrite_output_dir을 붙이세요.")
         for path in results:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -261,34 +241,15 @@ class GenerationDeployArguments(Arguments):
             self.downstream_model_dir = str(file.parent)
         elif self.downstream_model_dir is not None:
             self.downstream_model_dir = str(Path(self.downstream_model_dir).expanduser())
-            self.downstream_model_checkpoint_fpath = str(best_checkpoint(self.downstream_model_dir))
+            self.downstream_model_checkpoint_fpath = str(RunFolder(self.downstream_model_dir).best_checkpoint())
         else:
             raise UserError("downstream_model_dir나 downstream_model_checkpoint_fpath 가운데 하나를 지정하세요.")
 
     @property
     def model_name_or_dir(self) -> str:
         """Where config and tokenizer are: beside the checkpoint, or, as ratsnlp 1.0.53 left none there, under the model's name."""
-        if (Path(self.downstream_model_dir) / "config.json").is_file():
+        if RunFolder(self.downstream_model_dir).config.is_file():
             return self.downstream_model_dir
         if self.pretrained_model_name is None:
             raise UserError(f"{self.downstream_model_dir}에 config.json이 없습니다. --pretrained_model_name으로 어느 모델인지 알려 주세요.")
         return self.pretrained_model_name
-
-
-def best_checkpoint(folder: str | Path) -> Path:
-    """The checkpoint of ``folder`` with the lowest val_loss in its name.
-
-    Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal losses the higher ``-vN`` wins, which
-    was written later, then the name that sorts last.
-
-    Raises:
-        UserError: the folder is missing or has no such file.
-    """
-    found = []
-    for file in sorted(Path(folder).glob("*.ckpt"), reverse=True):  # of equals, min takes the first
-        loss, version = _VAL_LOSS.search(file.name), _VERSION.search(file.name)
-        if loss:
-            found.append((float(loss[1]), -int(version[1]) if version else 0, file))
-    if not found:
-        raise UserError(f"{folder}에 체크포인트(…val_loss=….ckpt)가 없습니다. 먼저 train_gen-N.py로 학습하세요.")
-    return min(found, key=lambda entry: entry[:2])[2]

@@ -10,10 +10,10 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..errors import UserError
+from ..pretrained import check_eos_token
 
 logger = logging.getLogger("ratsnlp")
 
-EOS_TOKENS = ("</s>", "<|endoftext|>")  # what the models here end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s
 CHUNK = 10_000  # texts tokenized at a time: keeps the tokenizer's Python objects few
 
 
@@ -169,20 +169,6 @@ def convert_examples_to_features(examples: list[GenerationExample], tokenizer, a
     return FlatFeatures(
         np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)]), np.asarray(control_tokens), np.asarray(characters),
         args.max_seq_length, tokenizer.eos_token_id)
-
-
-def check_eos_token(tokenizer) -> None:
-    """Raises UserError where the tokenizer's eos is no token of its own vocabulary.
-
-    ``from_pretrained(..., eos_token="</s>")`` silently adds an unknown one as a new row, which the model has not learnt or has not at all.
-    """
-    if tokenizer.eos_token is None:
-        raise UserError('토크나이저에 eos_token이 없습니다. from_pretrained(…, eos_token="</s>")처럼 지정하세요.')
-    vocab = tokenizer.get_vocab()
-    if vocab.get(tokenizer.eos_token, tokenizer.vocab_size) >= tokenizer.vocab_size:
-        known = [token for token in EOS_TOKENS if vocab.get(token, tokenizer.vocab_size) < tokenizer.vocab_size]
-        hint = f' 이 모델의 것은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""
-        raise UserError(f"eos_token: {tokenizer.eos_token!r}은(는) 이 토크나이저의 어휘에 없습니다.{hint}")
 
 
 class GenerationDataset(Dataset):

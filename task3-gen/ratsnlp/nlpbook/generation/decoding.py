@@ -4,11 +4,11 @@ import logging
 import unicodedata
 from dataclasses import dataclass, field
 
-import torch
-
+from ..devices import resolve_device
 from ..errors import UserError
+from ..pretrained import max_positions
 from .arguments import GenerationInferArguments
-from .models import load_finetuned, load_pretrained, max_positions
+from .models import load_finetuned, load_pretrained
 
 # ``generate`` drops a mask that hides nothing, and then warns that there is none as soon as one of several texts has ended.
 logging.getLogger("transformers.modeling_utils").addFilter(lambda record: "input_ids may be padded" not in record.getMessage())
@@ -68,7 +68,7 @@ def load_for_inference(args: GenerationInferArguments, eos_token: str | None = N
         model, tokenizer = load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
     else:
         model, tokenizer = load_pretrained(args.pretrained_model_name, eos_token)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+    return model.to(resolve_device()), tokenizer
 
 
 def encode_prompt(model, tokenizer, prompt: str, max_length: int = 50):

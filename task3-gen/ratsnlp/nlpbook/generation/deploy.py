@@ -10,9 +10,9 @@ from waitress.server import create_server
 from werkzeug.exceptions import HTTPException
 
 from ..errors import UserError
-from .arguments import BUNDLED, GenerationDeployArguments
+from ..paths import TEMPLATES
+from .arguments import GenerationDeployArguments
 
-TEMPLATES = BUNDLED / "templates"
 MAX_BODY = 64 * 1024  # bytes
 MAX_POSITIONS = 2048  # of the largest model here; encode_prompt keeps to the model's own
 

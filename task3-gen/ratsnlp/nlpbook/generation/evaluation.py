@@ -14,11 +14,11 @@ import torch
 
 from ..data_utils import data_collator
 from ..errors import UserError
-from ..utils import whole_file
+from ..files import whole_file
+from ..pretrained import max_positions
 from .arguments import GenerationTrainArguments
 from .corpus import GenerationExample
 from .decoding import encode_prompt, readable
-from .models import max_positions
 from .task import GenerationTask
 from .texts import TextDataset
 

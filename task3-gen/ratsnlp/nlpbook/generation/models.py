@@ -3,94 +3,20 @@
 import pickle
 import re
 from pathlib import Path
-from urllib.parse import quote
 
 import torch
-from huggingface_hub import constants, get_session
-from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from ..devices import resolve_device
 from ..errors import UserError
-from .arguments import BUNDLED, GenerationDeployArguments
-from .corpus import EOS_TOKENS, check_eos_token
-
-KOGPT_MINI = BUNDLED / "task3-gen" / "kogpt-mini"
+from ..pretrained import load_config, load_model, load_tokenizer, use_special_tokens
+from ..run_folder import MODEL_PREFIX
+from .arguments import GenerationDeployArguments
 
 # Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold; today's GPT-2 makes them on the way.
 _OLD_BUFFERS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)$")
 
 _BROKEN = "체크포인트가 아니거나, 잘렸거나 깨졌습니다. 다른 체크포인트를 지정하거나 다시 학습하세요."
-
-
-def _from_pretrained(loader, name: str, **options):
-    """``loader.from_pretrained``: from the bundled folder or the local cache if it is there, else from the hub."""
-    source = str(KOGPT_MINI) if name == "kogpt-mini" else name
-    try:
-        return loader.from_pretrained(source, local_files_only=True, **options)
-    except (OSError, ValueError, SafetensorError) as error:
-        if Path(source).is_dir():
-            raise UserError(f"{source} 폴더의 모델을 읽을 수 없습니다: {str(error).strip().partition(chr(10))[0]}") from error
-    _ask_hub(name)
-    try:
-        return loader.from_pretrained(source, **options)
-    except (OSError, ValueError) as error:
-        raise UserError(f"모델 {name!r}을(를) 내려받지 못했습니다: {str(error).strip().partition(chr(10))[0]}") from error
-
-
-def _ask_hub(name: str) -> None:
-    """One question whether the hub has the model; ``from_pretrained`` itself retries each of its files for minutes without a network.
-
-    Raises:
-        UserError: the hub is out of reach, or has no such model.
-    """
-    advice = "인터넷 없이 해 보려면 --pretrained_model_name kogpt-mini를 쓰세요."
-    try:
-        url = f"{constants.ENDPOINT}/{quote(name)}/resolve/main/config.json"
-        answer = get_session().head(url, timeout=10, follow_redirects=True)
-    except (HTTPError, OfflineModeIsEnabled) as error:
-        reason = "이 컴퓨터에 없고, 허깅페이스 허브에 닿지 않습니다"
-        raise UserError(f"모델 {name!r}: {reason}. 이름과 인터넷 연결을 확인하세요. {advice}") from error
-    if answer.status_code >= 400:
-        raise UserError(f"모델 {name!r}: 허깅페이스 허브에 그런 이름이 없거나 공개되어 있지 않습니다({answer.status_code}). {advice}")
-
-
-def load_tokenizer(name: str, eos_token: str | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer of a hub name, a folder, or ``kogpt-mini``.
-
-    ``PreTrainedTokenizerFast`` on purpose: ``AutoTokenizer`` rebuilds KoGPT2's as another kind that encodes to nothing.
-    Without ``eos_token`` it keeps the one that it declares; KoGPT2's family declares none and has ``</s>``, OpenAI's GPT-2 neither and has
-    ``<|endoftext|>``.
-
-    Raises:
-        UserError: no such model, the hub is out of reach, or ``eos_token`` is not in the vocabulary.
-    """
-    tokenizer = _from_pretrained(PreTrainedTokenizerFast, name)
-    if eos_token or tokenizer.eos_token is None:
-        known = [token for token in EOS_TOKENS if token in tokenizer.get_vocab()]
-        tokenizer.eos_token = eos_token or (known or EOS_TOKENS)[0]
-    check_eos_token(tokenizer)
-    return tokenizer
-
-
-def load_config(name: str):
-    """The model configuration of a hub name, a folder, or ``kogpt-mini``. Raises UserError as :func:`load_tokenizer` does."""
-    return _from_pretrained(AutoConfig, name)
-
-
-def max_positions(config) -> int | None:
-    """How many positions a model of this configuration has been made for; None where nothing limits them (Bloom, Mamba)."""
-    names = ("max_position_embeddings", "max_seq_len", "seq_length")  # MPT's and old Bloom's own words for it
-    return next((found for name in names if (found := getattr(config, name, None))), None)
-
-
-def load_model(name: str, tokenizer: PreTrainedTokenizerFast):
-    """The causal language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained), with the tokenizer's eos.
-
-    Raises:
-        UserError: no such model, the hub is out of reach, or the tokenizer has more tokens than the model has rows.
-    """
-    return use_special_tokens(_from_pretrained(AutoModelForCausalLM, name, dtype=torch.float32), tokenizer)
 
 
 def load_model_and_tokenizer(args):
@@ -112,26 +38,11 @@ def load_model_and_tokenizer(args):
             model.resize_token_embeddings(len(tokenizer))
         print(f"특별한 토큰 {len(args.special_tokens)}개 가운데 {added}개를 더했습니다: 토큰 {tokens:,} → {len(tokenizer):,}개, "
               f"임베딩 {rows:,} → {model.get_input_embeddings().num_embeddings:,}줄")
-    model = model.to(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
+    model = model.to(resolve_device(args.device))
     every = sum(parameter.numel() for parameter in model.parameters())
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"모델: {args.model_type}, 장치: {model.device}, 매개변수: {every:,}개(학습하는 것 {trainable:,}개)")
     return model, tokenizer
-
-
-def use_special_tokens(model, tokenizer: PreTrainedTokenizerFast):
-    """Give ``model`` the tokenizer's special tokens, which are right where the published configuration is not (Trinity's eos is 8).
-
-    Raises:
-        UserError: the tokenizer has more tokens than the model has rows.
-    """
-    rows = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > rows:
-        raise UserError(f"토크나이저의 토큰은 {len(tokenizer):,}개인데 모델의 임베딩은 {rows:,}줄입니다. 서로 다른 모델의 것입니다.")
-    pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    for config in (model.config, model.generation_config):
-        config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, pad_token_id
-    return model
 
 
 @torch.no_grad()
@@ -168,7 +79,7 @@ def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
     if not isinstance(state_dict, dict):
         raise UserError(f"{fpath}: state_dict가 없습니다. train_gen-N.py로 만든 체크포인트가 아닙니다.")
     state_dict = {name: tensor for name, tensor in state_dict.items() if not _OLD_BUFFERS.search(name)}
-    expected = {f"model.{name}": tensor.shape for name, tensor in model.state_dict().items()}
+    expected = {f"{MODEL_PREFIX}{name}": tensor.shape for name, tensor in model.state_dict().items()}
     wrong = sorted(state_dict.keys() ^ expected.keys())
     wrong += [name for name, shape in expected.items() if name in state_dict and state_dict[name].shape != shape]
     if wrong:
@@ -192,5 +103,5 @@ def load_finetuned(folder: str | Path, pretrained_model_name: str | None = None)
     tokenizer = load_tokenizer(args.model_name_or_dir)
     model = AutoModelForCausalLM.from_config(load_config(args.model_name_or_dir), dtype=torch.float32)
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
-    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in checkpoint.items()})
+    model.load_state_dict({name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint.items()})
     return use_special_tokens(model, tokenizer).eval(), tokenizer

@@ -6,15 +6,15 @@ from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
-import transformers
 from pytorch_lightning import LightningModule
 from transformers import get_linear_schedule_with_warmup
 
 from ..errors import UserError
-from .layers import keep_freed_memory, use_byte_eager, use_fast_layers
+from ..pretrained import check_architecture, max_positions
+from ..training.layers import keep_freed_memory, use_byte_eager, use_fast_layers
+from ..training.optimizers import BookAdamW, MuonAdamW, parameter_groups
 from .loss import has_plain_head, linear_cross_entropy
-from .models import max_positions
-from .optimizers import BookAdamW, MuonAdamW, parameter_groups
+from .samples import SampleTexts
 
 logger = logging.getLogger("ratsnlp")
 
@@ -42,6 +42,9 @@ class GenerationTask(LightningModule):
         self.model, self.args = model if args.recipe == "book" else use_fast_layers(model), args
         self.plain_head = has_plain_head(model)
         self.save_hyperparameters(asdict(args))  # a plain dict: weights_only=True can read it
+
+    def configure_callbacks(self):
+        return [SampleTexts()]
 
     def on_fit_start(self):
         self.train()  # from_pretrained leaves the model in eval mode, that is without dropout, and Lightning keeps the mode it finds
@@ -121,13 +124,3 @@ class GenerationTask(LightningModule):
         # Here, because Lightning's own refuses a fused optimizer under bf16-mixed.
         if self.args.recipe == "standard" and self.args.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.args.max_grad_norm)
-
-
-def check_architecture(model) -> None:
-    """Raises UserError where a class has read another architecture's file: ``GPT2LMHeadModel.from_pretrained`` of Polyglot-Ko, a GPT-NeoX,
-    does not fail and leaves random weights."""
-    named = (model.config.architectures or [""])[0]
-    config_class = getattr(getattr(transformers, named, None), "config_class", None)
-    if config_class is not None and not isinstance(model.config, config_class):
-        raise UserError(f"모델: {model.config.name_or_path}의 가중치는 {named}의 것인데 {type(model).__name__}(으)로 읽어 무작위 가중치가 "
-                        f"되었습니다. AutoModelForCausalLM.from_pretrained로 읽으세요.")

@@ -10,7 +10,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..errors import UserError
-from .corpus import CHUNK, GenerationExample, GenerationFeatures, check_eos_token
+from ..pretrained import check_eos_token
+from .corpus import CHUNK, GenerationExample, GenerationFeatures
 
 CHUNK_CHARACTERS = 2_000_000  # characters tokenized at a time, however long the texts are
 

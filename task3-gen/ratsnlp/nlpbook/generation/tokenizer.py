@@ -53,15 +53,3 @@ def _learn_unigram(tokenizer: Tokenizer, texts: list[str], size: int, words: tup
     pieces = [piece for piece in learnt if piece not in scores][: size - len(words)]
     scores.update((piece, learnt[piece]) for piece in pieces)
     tokenizer.model = models.Unigram(list(scores.items()), unk_id=SPECIAL_TOKENS.index("<unk>"), byte_fallback=True)
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder) -> None:
-    """``save_pretrained``, naming the class under which programs that use ``AutoTokenizer`` load it right."""
-    config_file = tokenizer.save_pretrained(folder)[0]
-    with open(config_file, encoding="utf-8") as file:
-        config = json.load(file)
-    config["tokenizer_class"] = "PreTrainedTokenizerFast"
-    for name in ("is_local", "local_files_only"):  # how it was read here, which transformers writes down as well
-        config.pop(name, None)
-    with open(config_file, "w", encoding="utf-8") as file:
-        json.dump(config, file, ensure_ascii=False, indent=2)

@@ -1,0 +1,11 @@
+"""Where the project's own files lie, in a clone and where pip has installed the package."""
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+INSTALLED = Path(__file__).resolve().parents[1] / "bundled"  # where pip puts page, model and data, which lie beside the package here
+BUNDLED = INSTALLED if INSTALLED.is_dir() else REPOSITORY
+BUNDLED_DATA = BUNDLED / "task3-gen" / "data"
+KOGPT_MINI = BUNDLED / "task3-gen" / "kogpt-mini"
+TEMPLATES = BUNDLED / "templates"
+OUTPUT = (Path.cwd() if INSTALLED.is_dir() else REPOSITORY) / "output"

@@ -1,0 +1,100 @@
+"""A run's folder (``downstream_model_dir``): what lies in it, under which name, and how its checkpoints are told apart."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from .errors import UserError
+from .files import remove_unfinished, write_json
+
+CHECKPOINT = "{epoch}-{val_loss:.2f}"  # as Lightning fills it in: epoch=1-val_loss=2.29.ckpt
+MODEL_PREFIX = "model."  # before the name of each weight in a checkpoint: where a task keeps its model
+
+_VAL_LOSS = re.compile(r"val_loss=(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)")
+_VERSION = re.compile(r"-v(\d+)\.ckpt$")
+
+
+class RunFolder:
+    """The folder of one run and its parts.
+
+    ``epoch=E-val_loss=V.ckpt`` are the best checkpoints, weights alone; ``last`` is what the run needs to go on, with ``last_aside``
+    that of a run which was not gone on with; ``step(N)`` is a model as it was after N steps. Beside the checkpoints lie the model's
+    config and tokenizer, and the best weights in a folder that other programs read, ``export``. ``record`` tells of the run,
+    ``curve`` draws its losses, ``logs`` are TensorBoard's.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.last = self.path / "last.ckpt"
+        self.last_aside = self.path / "last.ckpt.old"
+        self.record = self.path / "train_record.json"
+        self.config = self.path / "config.json"
+        self.export = self.path / "huggingface"
+        self.curve = self.path / "loss.png"
+        self.logs = self.path / "tensorboard"
+
+    def make(self) -> None:
+        """Raises UserError where the folder is not there and cannot be made."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # the book's /gdrive outside Colab
+            raise UserError(f"downstream_model_dir: {self.path} 폴더를 만들 수 없습니다({error.strerror}).") from error
+
+    def remove_unfinished(self) -> None:
+        remove_unfinished(self.path)
+
+    def has_checkpoints(self) -> bool:
+        return any(self.path.glob("*.ckpt"))
+
+    def best_checkpoint(self) -> Path:
+        """The checkpoint with the lowest val_loss in its name.
+
+        Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal losses the higher ``-vN`` wins, which
+        was written later, then the name that sorts last.
+
+        Raises:
+            UserError: the folder is missing or has no such file.
+        """
+        found = []
+        for file in sorted(self.path.glob("*.ckpt"), reverse=True):  # of equals, min takes the first
+            loss, version = _VAL_LOSS.search(file.name), _VERSION.search(file.name)
+            if loss:
+                found.append((float(loss[1]), -int(version[1]) if version else 0, file))
+        if not found:
+            raise UserError(f"{self.path}에 체크포인트(…val_loss=….ckpt)가 없습니다. 먼저 train_gen-N.py로 학습하세요.")
+        return min(found, key=lambda entry: entry[:2])[2]
+
+    def step(self, number: int) -> Path:
+        return self.path / f"checkpoint-{number}"
+
+    def steps(self) -> list[Path]:
+        """The folders of :meth:`step` that are there, in the order of their numbers."""
+        folders = [path for path in self.path.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+        return sorted(folders, key=lambda folder: int(folder.name.partition("-")[2]))
+
+    def results(self) -> list[Path]:
+        """What an earlier training has left that a new one would write over or be mixed up with."""
+        return [*sorted(self.path.glob("*.ckpt")), *self.steps(), *(path for path in (self.export, self.record) if path.exists())]
+
+    def read_record(self) -> dict:
+        """What ``record`` says; nothing where there is none."""
+        try:
+            return json.loads(self.record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def write_record(self, record: dict) -> None:
+        write_json(self.record, record)
+
+    def begin_anew(self, keep_last: bool) -> None:
+        """Take the last run's ``last`` and ``record`` out of the way; with ``keep_last`` the former is set aside as ``last_aside``."""
+        if keep_last:
+            os.replace(self.last, self.last_aside)
+        self.last.unlink(missing_ok=True)
+        self.record.unlink(missing_ok=True)
+
+
+def best_checkpoint(folder: str | Path) -> Path:
+    """See :meth:`RunFolder.best_checkpoint`."""
+    return RunFolder(folder).best_checkpoint()

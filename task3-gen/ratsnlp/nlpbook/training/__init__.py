@@ -1,0 +1,1 @@
+"""How any task of this library is trained: the trainer, resuming, records, optimizers, fast layers. It knows no task."""

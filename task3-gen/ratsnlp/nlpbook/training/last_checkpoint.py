@@ -1,0 +1,82 @@
+"""``last.ckpt``: all that a run needs to go on."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
+
+from ..errors import UserError
+from ..run_folder import RunFolder
+from .checkpoint_io import check_weights
+from .interrupt import Interrupt
+from .random_state import random_state, set_random_state
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes ``last.ckpt``: weights, optimizer, schedule, place in the data, random states, and what the other callbacks keep.
+
+    It does so every ``save_steps`` steps, after each epoch, and on Ctrl-C or SIGTERM at the end of the step under way; the script then
+    ends with 130 or 143. Lightning's own checkpoints know neither the random states nor the order of the data.
+    """
+
+    def __init__(self, args):
+        self.args, self.folder = args, RunFolder(args.downstream_model_dir)
+        self.interrupt = Interrupt()
+        self.batches_done, self.random = 0, None
+
+    def state_dict(self):
+        return {"batches_done": self.batches_done, "random": random_state()}
+
+    def load_state_dict(self, state):
+        self.random = state["random"]
+
+    @classmethod
+    def place(cls, checkpoint: dict) -> tuple[int, int]:
+        """The epoch that ``checkpoint`` goes on with, and how many of its batches are done."""
+        batches_done = checkpoint["callbacks"][cls.__qualname__]["batches_done"]
+        return checkpoint["epoch"] + (batches_done == 0), batches_done  # 0: it was written at the end of its epoch
+
+    def on_train_start(self, trainer, module):
+        self.step = trainer.global_step
+        if self.random is not None:
+            set_random_state(self.random)
+        if any(isinstance(callback, EarlyStopping) and callback.stopped_epoch for callback in trainer.callbacks):
+            trainer.should_stop = True  # it had, before the run was killed
+        self.interrupt.watch(lambda: trainer.training)  # a validation is not waited for
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:  # gradients are being accumulated
+            return
+        self.step = trainer.global_step
+        due = self.args.save_steps and self.step % self.args.save_steps == 0
+        if (due or self.interrupt.signal) and batch_idx + 1 < trainer.num_training_batches:  # else soon, after the epoch's validation
+            self._save(trainer, module, batch_idx + 1)
+
+    def on_train_epoch_end(self, trainer, module):
+        self._save(trainer, module, 0)
+
+    def _save(self, trainer, module, batches_done):
+        if trainer.fast_dev_run:
+            return
+        check_weights(module)
+        self.batches_done = batches_done
+        trainer.save_checkpoint(self.folder.last)
+        self.interrupt.leave()
+
+    def teardown(self, trainer, module, stage):
+        self.interrupt.release()
+
+
+def read_last_checkpoint(file: Path) -> dict:
+    """What a :class:`LastCheckpoint` wrote, mapped into memory.
+
+    Raises:
+        UserError: the file is broken, or was written by something else.
+    """
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        LastCheckpoint.place(checkpoint)
+    except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: 이어서 할 수 있는 체크포인트가 아니거나 깨졌습니다. 지우고 다시 실행하면 처음부터 학습합니다.") from error
+    return checkpoint

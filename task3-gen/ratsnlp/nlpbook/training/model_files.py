@@ -1,0 +1,70 @@
+"""The model as other programs read it: config and tokenizer beside the checkpoints, a folder every so many steps, the best at the end."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from ..errors import UserError
+from ..files import whole_files, whole_folder
+from ..pretrained import load_config, load_tokenizer, save_tokenizer
+from ..run_folder import MODEL_PREFIX, RunFolder
+from .checkpoint_io import check_weights
+
+
+class ModelFiles(Callback):
+    """Writes config and tokenizer when training starts, and, with ``save_total_limit``, ``checkpoint-STEP`` every ``save_steps`` steps."""
+
+    def __init__(self, args):
+        self.args, self.folder = args, RunFolder(args.downstream_model_dir)
+
+    def on_train_start(self, trainer, module):
+        self.step = trainer.global_step
+        if trainer.fast_dev_run:
+            return
+        tokenizer = trainer.train_dataloader.dataset.tokenizer
+        check_same_model(self.folder, module.model, tokenizer)
+        with whole_files(self.folder.path) as unfinished:  # so that earlier checkpoints keep whole ones
+            module.model.config.save_pretrained(unfinished)
+            save_tokenizer(tokenizer, unfinished)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:  # gradients are being accumulated
+            return
+        self.step = trainer.global_step
+        due = self.args.save_steps and self.step % self.args.save_steps == 0
+        if not (due and self.args.save_total_limit) or trainer.fast_dev_run:
+            return
+        check_weights(module)
+        save_model(self.folder.step(self.step), module.model, trainer.train_dataloader.dataset.tokenizer)
+        if self.args.save_total_limit > 0:
+            for folder in self.folder.steps()[: -self.args.save_total_limit]:
+                shutil.rmtree(folder)
+
+
+def check_same_model(folder: RunFolder, model, tokenizer) -> None:
+    """Raises UserError where ``folder`` holds checkpoints of another model, which new config and tokenizer files would make unreadable."""
+    if not folder.config.is_file() or not folder.has_checkpoints():
+        return
+    there = load_config(str(folder.path))
+    shape = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers")
+    same_shape = all(getattr(there, name, None) == getattr(model.config, name, None) for name in shape)
+    if not same_shape or load_tokenizer(str(folder.path)).get_vocab() != tokenizer.get_vocab():
+        raise UserError(f"{folder.path}에는 다른 모델의 체크포인트가 있습니다. --downstream_model_dir로 다른 폴더를 지정하세요.")
+
+
+def save_model(folder: Path, model, tokenizer, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+    """``save_pretrained`` of model and tokenizer, whole or not at all; ``state_dict`` instead of the model's weights where it is given."""
+    with whole_folder(folder) as unfinished:
+        model.save_pretrained(unfinished, state_dict=state_dict)
+        save_tokenizer(tokenizer, unfinished)
+
+
+def export_best(folder: RunFolder, model, tokenizer, best: Path) -> None:
+    """Write the weights of the checkpoint ``best`` as a folder that other programs read."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    state_dict = torch.load(best, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    save_model(folder.export, model, tokenizer, {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in state_dict.items()})
