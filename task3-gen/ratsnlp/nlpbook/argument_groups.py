@@ -1,0 +1,76 @@
+"""What several kinds of script can be told, once: groups of arguments that are mixed into theirs, and headings of ``--help``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from .arguments import Arguments, argument
+from .devices import check_device
+
+MAX_SEED = 2**32 - 1
+
+
+@dataclass
+class ModelArguments(Arguments):
+    heading: ClassVar[str] = "모델"
+
+    pretrained_model_name: str = argument("kogpt2", "사전 학습 모델의 허브 이름이나 폴더. kogpt-mini는 저장소에 든 작은 모델")
+
+
+@dataclass
+class CorpusArguments(Arguments):
+    heading: ClassVar[str] = "데이터"
+
+    downstream_corpus_root_dir: str = argument(str(Path.home() / "Korpora"), "말뭉치 폴더들이 있는 폴더", path=True)
+    downstream_corpus_name: str = argument("nsmc", "말뭉치 이름: 말뭉치 폴더의 이름")
+    force_download: bool = argument(False, "말뭉치가 있어도 다시 내려받기")
+
+
+@dataclass
+class SeedArguments(Arguments):
+    heading: ClassVar[str] = "난수"
+
+    seed: int = argument(7, "난수 시드: 같은 시드는 같은 결과를 냅니다", minimum=0, maximum=MAX_SEED)
+
+
+@dataclass
+class OptimizerArguments(Arguments):
+    heading: ClassVar[str] = "옵티마이저"
+
+    warmup_ratio: float = argument(0.1, "전체 스텝 가운데 학습률을 올리는 데 쓰는 비율", minimum=0, maximum=1)
+    weight_decay: float = argument(0.01, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
+    warmup_steps: int = argument(0, "학습률을 올리는 데 쓰는 스텝 수(0이면 warmup_ratio를 따름)", minimum=0)
+    adam_epsilon: float = argument(1e-8, "AdamW가 0으로 나누지 않게 분모에 더하는 수", above=0, maximum=1)
+    max_grad_norm: float = argument(1.0, "그래디언트 클리핑: 그래디언트 벡터의 길이를 여기까지로 줄임(0이면 줄이지 않음)", minimum=0)
+    gradient_accumulation_steps: int = argument(1, "배치 몇 개의 그래디언트를 누적해 한 스텝으로 할지", minimum=1)
+    optimizer: str = argument("adamw", "옵티마이저: adamw, 또는 층 안의 행렬만 muon으로", choices=("adamw", "muon"))
+
+
+@dataclass
+class DeviceArguments(Arguments):
+    heading: ClassVar[str] = "장치"
+
+    device: str = argument("auto", "장치: auto(GPU가 있으면 GPU), cpu, cuda, cuda:1")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_device(self.device)
+
+
+@dataclass
+class CheckpointArguments(Arguments):
+    heading: ClassVar[str] = "체크포인트"
+
+    resume: bool = argument(False, "멈춘 학습을 이어서 합니다. 없으면 처음부터")
+    save_steps: int = argument(500, "몇 스텝마다 last.ckpt에 저장할지(0이면 에폭이 끝날 때만)", minimum=0)
+    save_total_limit: int = argument(0, "save_steps마다 checkpoint-스텝 폴더도 만들어 몇 개 남길지(-1은 전부)", minimum=-1)
+    patience: int = argument(0, "조기 종료: monitor의 값이 몇 에폭 연속으로 나아지지 않으면 그만둘지(0이면 끝까지)", minimum=0)
+
+
+@dataclass
+class LoggingArguments(Arguments):
+    heading: ClassVar[str] = "기록"
+
+    logging_steps: int = argument(10, "몇 스텝마다 기록할지", minimum=1)
+    logging_dir: str | None = argument(None, "TensorBoard 기록을 둘 폴더(없으면 체크포인트 폴더의 tensorboard)")
+    wandb: str | None = argument(None, "Weights & Biases에도 기록할 때 그 프로젝트의 이름")
