@@ -4,7 +4,7 @@ from conftest import MINI
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import GenerationDataset, NsmcCorpus
-from ratsnlp.nlpbook.generation.corpus import unescape
+from ratsnlp.nlpbook.generation.nsmc import unescape
 from ratsnlp.nlpbook.pretrained import check_eos_token
 
 HEADER = "id\tdocument\tlabel\n"

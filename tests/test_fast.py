@@ -7,7 +7,7 @@ from conftest import tiny_config
 from transformers import AutoModelForCausalLM
 
 from ratsnlp.nlpbook.generation.loss import linear_cross_entropy
-from ratsnlp.nlpbook.training.layers import BYTE_EAGER, ByteDropout, use_fast_layers
+from ratsnlp.nlpbook.training.layers import ByteDropout, use_byte_eager, use_fast_layers
 
 
 @pytest.mark.parametrize("rows", [1, 128, 300])
@@ -71,10 +71,10 @@ def test_a_model_with_fast_layers_and_fast_attention_computes_the_same(tokenizer
     ids = torch.randint(0, len(tokenizer), (2, 20))
     with torch.no_grad():
         expected = model(ids).logits
-        assert use_fast_layers(model) is model
+        use_fast_layers(model)
         assert {type(block.mlp.act) for block in model.transformer.h} == {torch.nn.GELU}
         assert {type(block.mlp.dropout) for block in model.transformer.h} == {ByteDropout}
-        model.set_attn_implementation(BYTE_EAGER)
+        use_byte_eager(model)
         torch.testing.assert_close(model(ids).logits, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_the_fast_attention_is_the_models_own(tiny_model):
         return [logits, model(ids, attention_mask=padded).logits[:, 2:], *gradients], written
 
     expected, expected_text = results()
-    model.set_attn_implementation(BYTE_EAGER)
+    use_byte_eager(model)
     computed, text = results()
     torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-5)
     assert torch.equal(text, expected_text)
@@ -104,7 +104,8 @@ def test_the_fast_attention_is_the_models_own(tiny_model):
 def test_the_fast_attention_drops_weights_in_training_alone(kind, tokenizer):
     config = tiny_config(kind, tokenizer)
     config.attn_pdrop = config.attention_dropout = 0.5
-    model = AutoModelForCausalLM.from_config(config, attn_implementation=BYTE_EAGER)
+    model = AutoModelForCausalLM.from_config(config)
+    use_byte_eager(model)
     ids = torch.randint(0, len(tokenizer), (2, 20))
 
     def logits(seed):

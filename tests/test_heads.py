@@ -12,7 +12,6 @@ from ratsnlp.nlpbook import data_collator
 from ratsnlp.nlpbook.generation import (
     GenerationDataset,
     GenerationExample,
-    GenerationTask,
     NsmcCorpus,
     bits_per_character,
     encode_prompt,
@@ -20,7 +19,7 @@ from ratsnlp.nlpbook.generation import (
     sample_texts,
     save_tokenizer,
 )
-from ratsnlp.nlpbook.generation.loss import has_plain_head
+from ratsnlp.nlpbook.generation.loss import has_plain_head, token_losses
 from ratsnlp.nlpbook.training.layers import BYTE_EAGER, use_byte_eager
 
 GPT2 = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 4}
@@ -68,10 +67,9 @@ def test_the_loss_and_its_gradients_are_the_models_own(kind, tokenizer, make_arg
     expected.sum().backward()
     gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
     model.zero_grad()
-    task = GenerationTask(model, args)
-    losses, _ = task.token_losses(data_collator([dataset[row] for row in rows]))
+    losses, _ = token_losses(model, data_collator([dataset[row] for row in rows]))
     losses.sum().backward()
-    assert task.plain_head == (kind in PLAIN)
+    assert has_plain_head(model) == (kind in PLAIN)
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
     for name, gradient in gradients.items():
         torch.testing.assert_close(dict(model.named_parameters())[name].grad, gradient, rtol=1e-3, atol=1e-3)

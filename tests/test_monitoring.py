@@ -6,8 +6,7 @@ from conftest import run_fit, run_script, user_error, write_corpus
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import GenerationTask, load_model, load_tokenizer
-from ratsnlp.nlpbook.generation.samples import sample
+from ratsnlp.nlpbook.generation import GenerationTask, load_model, load_tokenizer, sample_texts
 from ratsnlp.nlpbook.training.loss_curve import draw_losses
 from ratsnlp.nlpbook.training.loss_watch import LossGuard
 from ratsnlp.nlpbook.training.trainer import get_trainer
@@ -78,10 +77,10 @@ def test_samples_do_not_disturb_the_random_state(tiny_folder):
     tokenizer = load_tokenizer(str(tiny_folder))
     model = load_model(str(tiny_folder), tokenizer).train()
     before = torch.get_rng_state()
-    written = [sample(model, tokenizer, prompt, 20) for prompt in ("긍정", "긍정", "")]
-    assert written[0] == written[1] and written[0].startswith("긍정") and written[2] and model.training
+    written = [sample_texts(model, tokenizer, prompt, 1, seed=7, max_new_tokens=20)[0] for prompt in ("긍정", "긍정", "")]
+    assert written[0] == written[1] and written[0].with_prompt.startswith("긍정") and written[2].text and model.training
     assert torch.equal(torch.get_rng_state(), before)
-    assert sample(model, tokenizer, "긍정", 1000)  # as much as the model has positions for
+    assert sample_texts(model, tokenizer, "긍정", 1, seed=7, max_new_tokens=1000)  # as much as the model has positions for
 
 
 def test_without_matplotlib_a_run_goes_on(tmp_path, monkeypatch, caplog):

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from ratsnlp.nlpbook import UserError, data_collator
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus
+from ratsnlp.nlpbook.generation.loss import token_losses
 
 
 @pytest.fixture
@@ -26,24 +27,24 @@ def reference(model, dataset, index):
 
 def test_the_loss_is_that_of_each_text_alone(tiny_model, dataset, make_args):
     """Neither padding nor neighbours nor token_type_ids change a loss; padding is in none."""
-    task = GenerationTask(tiny_model.eval(), make_args())
+    model = tiny_model.eval()
     indices = [int(dataset.lengths.argmax()), int(dataset.lengths.argmin()), 5, 6]
     with torch.no_grad():
-        losses, _ = task.token_losses(data_collator([dataset[index] for index in indices]))
+        losses, _ = token_losses(model, data_collator([dataset[index] for index in indices]))
         expected = torch.cat([reference(tiny_model, dataset, index) for index in indices])
     assert losses.shape == expected.shape
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_token_type_ids_and_padding_values_do_not_reach_the_model(tiny_model, dataset, make_args):
-    task = GenerationTask(tiny_model.eval(), make_args())
+    model = tiny_model.eval()
     batch = data_collator([dataset[index] for index in range(4)])
     with torch.no_grad():
-        losses, _ = task.token_losses(batch)
+        losses, _ = token_losses(model, batch)
         after_eos = torch.arange(24) > batch["attention_mask"].sum(1, keepdim=True)
         batch["input_ids"][after_eos] = 9
         batch["token_type_ids"] += 5
-        changed, _ = task.token_losses(batch)
+        changed, _ = token_losses(model, batch)
     assert torch.equal(losses, changed)
 
 
@@ -72,7 +73,7 @@ def test_each_token_of_an_epoch_weighs_the_same(tokenizer, make_args, dataset):
     """The gradient of a long and of a short batch add up to the gradient of both at once, up to one constant."""
     torch.manual_seed(0)
     task = GenerationTask(AutoModelForCausalLM.from_config(tiny_config("gpt2", tokenizer)), make_args())
-    task.tokens_per_step, task.log = 100.0, lambda *args, **kwargs: None
+    task.recipe.tokens_per_step, task.log = 100.0, lambda *args, **kwargs: None
     order = dataset.lengths.argsort()
 
     def gradient(indices):
@@ -127,7 +128,7 @@ def test_the_books_loader_works_too(make_args, tokenizer, dataset):
     torch.manual_seed(0)
     task = GenerationTask(AutoModelForCausalLM.from_config(tiny_config("gpt2", tokenizer)), make_args())
     batch = next(iter(DataLoader(dataset, batch_size=4, collate_fn=data_collator)))
-    losses, own = task.token_losses(batch)
+    losses, own = token_losses(task.model, batch)
     counted = sum(min(int(length), 23) for length in dataset.lengths[:4])
     assert len(losses) == len(own) == counted
 

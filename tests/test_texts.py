@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedTokenizerFa
 from ratsnlp.nlpbook import UserError, data_collator
 from ratsnlp.nlpbook.generation import (
     GenerationExample,
-    GenerationTask,
     GenerationTextArguments,
     TextDataset,
     load_model_and_tokenizer,
@@ -19,6 +18,7 @@ from ratsnlp.nlpbook.generation import (
     read_texts,
     save_tokenizer,
 )
+from ratsnlp.nlpbook.generation.loss import token_losses
 
 
 def texts(path, *columns):
@@ -91,8 +91,7 @@ def test_bits_per_char_counts_the_same_tokens_however_the_windows_are(make, toke
     args = make([*documents[:30], "".join(documents[:5])])
     for width in (16, 64):
         dataset = TextDataset(_with_width(args, width), tokenizer, read_texts(args.dataset_path), "x")
-        losses, own = GenerationTask(tiny_model, _with_width(args, width)).token_losses(
-            data_collator([dataset[index] for index in range(len(dataset))]))
+        losses, own = token_losses(tiny_model, data_collator([dataset[index] for index in range(len(dataset))]))
         assert len(losses) == own.sum() == len(dataset.ids)  # all but the eos that each begins with, and one that each ends with
 
 

@@ -64,7 +64,7 @@ def fetch_corpus(args) -> None:
         return
     advice = f"{', '.join(missing)} 파일을 {folder} 폴더에 넣으세요."
     if args.downstream_corpus_name != "nsmc":
-        raise UserError(f"말뭉치 {args.downstream_corpus_name!r}이(가) 없고, 내려받을 수 있는 것은 nsmc뿐입니다. {advice}")
+        raise UserError(f"말뭉치 {args.downstream_corpus_name!r}: 없고, 내려받을 수 있는 것은 nsmc뿐입니다. {advice}")
     from Korpora import Korpora
 
     with tempfile.TemporaryDirectory() as temporary:  # Korpora takes any file that is there for whole, a broken download too
@@ -87,7 +87,7 @@ def read_documents(path: str | Path, seed: int | None = None) -> list[str]:
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}을(를) 읽을 수 없습니다({error.strerror}).") from error
+        raise UserError(f"{path}: 읽을 수 없습니다({error.strerror}).") from error
     except UnicodeDecodeError:
         raise UserError(f"{path}: UTF-8이 아닙니다. 파일을 UTF-8로 저장하세요.") from None
     documents = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]

@@ -24,7 +24,7 @@ def is_no_space(error: BaseException | None) -> bool:
 
 
 def no_space_message(path) -> str:
-    return (f"디스크에 자리가 없어 {path}을(를) 저장하지 못했습니다. 앞서 저장한 체크포인트는 그대로 있습니다. "
+    return (f"디스크에 자리가 없어 저장하지 못했습니다: {path}. 앞서 저장한 체크포인트는 그대로 있습니다. "
             "자리를 비우거나 --downstream_model_dir로 다른 디스크를 지정하세요.")
 
 

@@ -1,4 +1,4 @@
-"""The cross-entropy of a wide vocabulary, without its logits ever being there all at once; and for which models that is their own loss."""
+"""What a batch costs a model: the loss of each token, and the book's, which counts padding too."""
 
 import torch
 import torch.nn.functional as F
@@ -16,21 +16,21 @@ class _LinearCrossEntropy(torch.autograd.Function):
         gradients = torch.empty(len(states) if learns else 0, len(weight), dtype=states.dtype, device=states.device)
         size = ROWS.get(states.device.type, ROWS_ELSEWHERE)
         for rows in (slice(start, start + size) for start in range(0, len(states), size)):
-            goals = targets[rows, None]
+            of_rows = targets[rows, None]
             logits = states[rows] @ weight.T
             probabilities = logits.float().softmax(dim=1)
             # By the highest: the probability of an improbable target may be 0 in float32.
             log_normalizer = logits.amax(dim=1, keepdim=True) - probabilities.amax(dim=1, keepdim=True).log()
-            losses[rows] = (log_normalizer - logits.gather(1, goals)).squeeze(1)
+            losses[rows] = (log_normalizer - logits.gather(1, of_rows)).squeeze(1)
             if learns:
-                gradients[rows] = probabilities.scatter_add_(1, goals, torch.full_like(goals, -1, dtype=torch.float32))
+                gradients[rows] = probabilities.scatter_add_(1, of_rows, torch.full_like(of_rows, -1, dtype=torch.float32))
         ctx.save_for_backward(states, weight, gradients)
         return losses
 
     @staticmethod
-    def backward(ctx, of_losses):
+    def backward(ctx, loss_gradients):
         states, weight, gradients = ctx.saved_tensors
-        scale = of_losses[:, None].to(states.dtype)
+        scale = loss_gradients[:, None].to(states.dtype)
         return (gradients @ weight) * scale, gradients.T @ (states * scale), None, None
 
 
@@ -71,3 +71,36 @@ def has_plain_head(model) -> bool:
         for hook in hooks:
             hook.remove()
     return torch.allclose(logits, F.linear(states, head.weight), rtol=1e-3, atol=1e-2)
+
+
+def token_losses(model, batch: dict[str, torch.Tensor], plain_head: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,), and whether each is the text's own (T,).
+
+    Those that count are all real tokens but the first, and one eos after each text that was not truncated. A token is the text's own
+    unless it belongs to the control word; eos is. With a ``plain_head`` (:func:`has_plain_head`) no logits are computed for positions
+    that do not count; else they are the model's own. None: look which it is.
+    """
+    lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
+    width = int(lengths.max())
+    input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
+    position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
+    counts = position <= lengths
+    own = (position >= batch["control_tokens"][:, None])[counts]
+    targets = input_ids[:, 1:][counts]
+    # Padding is on the right, where causal attention does not look: no mask is needed.
+    if not (has_plain_head(model) if plain_head is None else plain_head):
+        logits = model(input_ids[:, :-1], use_cache=False).logits
+        return F.cross_entropy(logits[counts].float(), targets, reduction="none"), own
+    hidden = model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
+    chosen = counts.flatten().nonzero().squeeze(1)  # index_select's gradient is quicker than a mask's
+    states, total = hidden.flatten(0, 1).index_select(0, chosen), len(targets)
+    # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in 64s, so that they are few.
+    states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
+    return linear_cross_entropy(states, model.get_output_embeddings().weight, targets)[:total], own
+
+
+def book_loss(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """ratsnlp 1.0.53's: the mean over all ``batch_size × (max_seq_length - 1)`` positions, padding among them, in nats: a scalar."""
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    logits = model(**inputs, use_cache=False).logits[:, :-1]
+    return F.cross_entropy(logits.flatten(0, 1).float(), batch["labels"][:, 1:].flatten())

@@ -2,16 +2,17 @@
 
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ..devices import resolve_device
 from ..errors import UserError
 from ..pretrained import load_config, load_model, load_tokenizer, use_special_tokens
 from ..run_folder import MODEL_PREFIX
-from .arguments import GenerationDeployArguments
+from .arguments import GenerationDeployArguments, GenerationInferArguments
 
 # Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold; today's GPT-2 makes them on the way.
 _OLD_BUFFERS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)$")
@@ -46,7 +47,7 @@ def load_model_and_tokenizer(args):
 
 
 @torch.no_grad()
-def begin_as(model, tokenizer: PreTrainedTokenizerFast, alike: dict[str, str]) -> None:
+def initialize_control_words(model, tokenizer, alike: dict[str, str]) -> None:
     """Let the token of each word of ``alike`` begin as the mean of the tokens of a text that means the same.
 
     What pretraining teaches of a control word is how people use it within a text, not that a text of its kind follows. Source:
@@ -99,9 +100,32 @@ def load_finetuned(folder: str | Path, pretrained_model_name: str | None = None)
 
     ``pretrained_model_name`` is needed only where config and tokenizer are not in the folder.
     """
+    from transformers import AutoModelForCausalLM
+
     args = GenerationDeployArguments(pretrained_model_name=pretrained_model_name, downstream_model_dir=str(folder))
     tokenizer = load_tokenizer(args.model_name_or_dir)
     model = AutoModelForCausalLM.from_config(load_config(args.model_name_or_dir), dtype=torch.float32)
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
     model.load_state_dict({name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint.items()})
     return use_special_tokens(model, tokenizer).eval(), tokenizer
+
+
+def load_for_inference(args: GenerationInferArguments, eos_token: str | None = None):
+    """``(model, tokenizer)``: the fine-tuned one if ``args`` names its folder, else the pretrained one; on the GPU where there is one."""
+    if args.downstream_model_dir is not None:
+        model, tokenizer = load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
+    else:
+        model, tokenizer = load_pretrained(args.pretrained_model_name, eos_token)
+    return model.to(resolve_device()), tokenizer
+
+
+@contextmanager
+def in_eval_mode(model: torch.nn.Module) -> Iterator[None]:
+    """Without dropout while it lasts; then each part is in the mode in which it was."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -1,52 +1,47 @@
-"""What the model writes by now: samples after each epoch."""
+"""Texts that a model writes: the same seed gives the same texts."""
 
-import logging
 import math
-import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
-from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..pretrained import max_positions
-from .decoding import readable
+from .models import in_eval_mode
+from .prompts import quiet_false_alarm, readable
 
-logger = logging.getLogger("ratsnlp")
+Progress = Callable[[Iterable], Iterable]  # tqdm, or nothing
 
 
-class SampleTexts(Callback):
-    """Lets the model write on from fixed prompts after each epoch, in the log and in TensorBoard: one sees it learn.
+@dataclass(frozen=True)
+class Sample:
+    """A text without the ``prompt`` that it follows, whether the model ended it by itself, with eos, and both together."""
 
-    Always with the same seed, and without touching the random state that training draws from.
-    """
-
-    LENGTH = 40  # tokens
-
-    def on_train_epoch_end(self, trainer, module):
-        dataset = trainer.train_dataloader.dataset
-        if trainer.fast_dev_run:
-            return
-        texts = [sample(module.model, dataset.tokenizer, prompt, self.LENGTH) for prompt in dataset.prompts[:4]]
-        print(file=sys.stderr)  # not behind the progress bar
-        for text in texts:
-            logger.info("에폭 %d의 모델이 쓴 글: %s", trainer.current_epoch + 1, text)
-        for each in trainer.loggers:
-            if isinstance(each, TensorBoardLogger):
-                each.experiment.add_text("samples", "\n\n".join(texts), trainer.global_step)
+    text: str
+    ended: bool
+    with_prompt: str
 
 
 @torch.no_grad()
-def sample(model, tokenizer, prompt: str, length: int, seed: int = 7) -> str:
-    """``prompt`` and up to ``length`` tokens that ``model`` writes after it; a text of its own after eos where ``prompt`` is empty."""
-    ids = tokenizer.encode(prompt) or [tokenizer.eos_token_id]
-    length = min(length, (max_positions(model.config) or math.inf) - len(ids))
-    training = model.training
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: float = 0.92, max_new_tokens: int = 128,
+                 batch_size: int = 100, progress: Progress = iter) -> list[Sample]:
+    """``count`` texts that ``model`` writes after ``prompt`` (after eos where it is empty), by sampling from the nucleus ``top_p`` alone
+    (no top-k, no penalty).
+
+    The same seed gives the same texts on the same kind of machine; model and random state stay as they are. Source: Holtzman et al.
+    (2020), "The curious case of neural text degeneration".
+    """
+    quiet_false_alarm()
+    ids = torch.tensor([tokenizer.encode(prompt.rstrip()) or [tokenizer.eos_token_id]], device=model.device)
+    length = min(ids.shape[1] + max_new_tokens, max_positions(model.config) or math.inf)
+    samples = []
+    with in_eval_mode(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model.eval()
-        written = model.generate(
-            torch.tensor([ids], device=model.device), attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=model.device),
-            do_sample=True, top_p=0.92, max_new_tokens=length)
-        model.train(training)
-    return readable(tokenizer, written[0])
+        for start in progress(range(0, count, batch_size)):
+            rows = ids.expand(min(batch_size, count - start), -1)
+            written = model.generate(rows, attention_mask=torch.ones_like(rows), do_sample=True, top_p=top_p, top_k=0, max_length=length)
+            for row in written:
+                text = row[ids.shape[1] :]
+                ended = bool((text == tokenizer.eos_token_id).any())
+                samples.append(Sample(readable(tokenizer, text).strip(), ended, readable(tokenizer, row)))
+    return samples

@@ -1,11 +1,16 @@
 """A Korean tokenizer from scratch: tokens that are readable, and bytes to fall back on."""
 
+from __future__ import annotations
+
 import itertools
 import json
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]  # in KoGPT2's order: its ids are 0 … 6
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -19,6 +24,8 @@ def train_tokenizer(texts: list[str], vocab_size: int, words: tuple[str, ...] = 
     machine translation of rare words with subword units"; Kudo (2018), "Subword regularization"; byte fallback and ``▁`` as in
     SentencePiece (Kudo and Richardson, 2018).
     """
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.BPE() if kind == "bpe" else models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("▁+[^▁]*"), "isolated")

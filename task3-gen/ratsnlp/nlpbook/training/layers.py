@@ -5,8 +5,7 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.activations import NewGELUActivation
+from pytorch_lightning.callbacks import Callback
 
 
 def byte_dropout(states: torch.Tensor, p: float) -> torch.Tensor:
@@ -50,25 +49,69 @@ def byte_eager_attention(module, query, key, value, attention_mask, scaling, dro
 
 
 BYTE_EAGER = "byte_eager"  # its name for model.set_attn_implementation
-AttentionInterface.register(BYTE_EAGER, byte_eager_attention)
-AttentionMaskInterface.register(BYTE_EAGER, AttentionMaskInterface()["eager"])
 
 
 def use_byte_eager(model) -> None:
     """Let ``model`` attend by :func:`byte_eager_attention` where that is known to be its own attention: others add caps or sinks."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
     if model.config.model_type in ("gpt2", "gpt_neox", "opt", "phi", "llama", "qwen2", "qwen3"):
+        AttentionInterface.register(BYTE_EAGER, byte_eager_attention)
+        AttentionMaskInterface.register(BYTE_EAGER, AttentionMaskInterface()["eager"])
         model.set_attn_implementation(BYTE_EAGER)
 
 
-def use_fast_layers(model: torch.nn.Module) -> torch.nn.Module:
-    """``model`` with :class:`ByteDropout`, and with PyTorch's GELU in one pass where GPT-2's ``gelu_new`` is written out in seven."""
+def use_fast_layers(model: torch.nn.Module) -> list[tuple[torch.nn.Module, str, torch.nn.Module]]:
+    """Give ``model`` :class:`ByteDropout`, and PyTorch's GELU in one pass where GPT-2's ``gelu_new`` is written out in seven.
+
+    Returns what was there: parents, names, layers.
+    """
+    from transformers.activations import NewGELUActivation
+
+    replaced = []
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, NewGELUActivation):
-                setattr(module, name, torch.nn.GELU(approximate="tanh"))
+                faster = torch.nn.GELU(approximate="tanh")
             elif type(child) is torch.nn.Dropout:
-                setattr(module, name, ByteDropout(child.p).train(child.training))
-    return model
+                faster = ByteDropout(child.p).train(child.training)
+            else:
+                continue
+            replaced.append((module, name, child))
+            setattr(module, name, faster)
+    return replaced
+
+
+class FastLayers(Callback):
+    """Trains with fast layers, and gives the model its own back at the end.
+
+    On a CPU also with :func:`byte_eager_attention` up to a ``width`` of 256 tokens: up to there PyTorch's fused attention takes it longer
+    than its parts one by one.
+    """
+
+    def __init__(self, width: int):
+        self.width, self.replaced, self.attention = width, [], None
+
+    def on_fit_start(self, trainer, module):
+        model = module.model
+        self.replaced, self.attention = use_fast_layers(model), model.config._attn_implementation
+        if module.device.type == "cpu":
+            keep_freed_memory()
+            if self.width <= 256:
+                use_byte_eager(model)
+
+    def on_fit_end(self, trainer, module):
+        self._give_back(module.model)
+
+    def on_exception(self, trainer, module, exception):
+        self._give_back(module.model)
+
+    def _give_back(self, model):
+        for parent, name, layer in self.replaced:
+            setattr(parent, name, layer.train(parent.training))
+        if model.config._attn_implementation == BYTE_EAGER:
+            model.set_attn_implementation(self.attention)
+        self.replaced = []
 
 
 def keep_freed_memory() -> None:

@@ -81,7 +81,7 @@ def get_trainer(args, return_trainer_only=True):
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
     trainer = Trainer(
         max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator=accelerator, devices=[int(number)] if number else 1,
-        precision=best_precision(args.fp16, args.recipe, args.device), accumulate_grad_batches=args.gradient_accumulation_steps,
+        precision=args.fixed_precision or best_precision(args.fp16, args.device), accumulate_grad_batches=args.gradient_accumulation_steps,
         callbacks=[checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), ModelFiles(args), RunRecord(args), *early],
         plugins=[WholeFileCheckpointIO()], logger=False if args.test_mode else get_loggers(args), log_every_n_steps=args.logging_steps,
         enable_model_summary=False)
