@@ -11,17 +11,10 @@
 값마다의 뜻과 출처는 ratsnlp/nlpbook/generation/evaluation.py에 있습니다. 표를 보여 주고, 모델의 폴더에 report.json과 report.md를 남깁니다.
 """
 
-import platform
 import random
-import shlex
-import sys
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import sklearn
-import torch
-import transformers
 from tqdm import tqdm
 
 from ratsnlp import nlpbook
@@ -31,11 +24,10 @@ from ratsnlp.nlpbook.generation import (
     PolarityJudge,
     agreement,
     bits_per_character,
+    combined_agreement,
     diversity,
     load_for_inference,
-    markdown,
-    pooled,
-    review,
+    report_table,
     sample_texts,
     write_report,
 )
@@ -49,34 +41,27 @@ if __name__ == "__main__":
     corpus = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
     train = NsmcCorpus().get_examples(corpus, "train")
     test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
+    progress = partial(tqdm, leave=False)
 
-    # 2. 진짜 리뷰를 얼마나 아나: 시험 리뷰의 토큰마다 모델이 준 확률에서
-    bits = bits_per_character(model, tokenizer, test, args.batch_size, partial(tqdm, desc="글자마다 비트"))
+    # 2. 리뷰를 얼마나 아나: 테스트 리뷰의 토큰에 모델이 준 확률에서
+    bits = bits_per_character(model, tokenizer, test, args.batch_size, progress)
 
-    # 3. 시킨 대로 쓰나: 학습용 리뷰로 배운 판정기가 가립니다. 판정기도 틀리므로, 사람의 글을 맞히는 몫과 견줍니다.
+    # 3. 제어 단어대로 쓰나: 학습용 리뷰로 배운 분류기가 가립니다. 분류기도 틀리므로, 사람의 글을 맞히는 비율과 비교합니다.
     judge = PolarityJudge.fit(train, nlpbook.OUTPUT / "judges")
     samples, human, control = {}, {}, {}
     for seed, word in enumerate(("긍정", "부정"), start=args.seed):  # 같은 시드라면 두 낱말의 글이 서로 닮습니다
-        progress = partial(tqdm, desc=f"{word} 쓰기")
         samples[word] = sample_texts(model, tokenizer, word, args.samples, seed, args.top_p, progress=progress)
-        human[word] = [review(example) for example in test if example.control.startswith(word)]
+        human[word] = [example.own_text for example in test if example.control.startswith(word)]
         control[word] = agreement(judge, word, [sample.text for sample in samples[word]], human[word])
-    control["둘 다"] = pooled(control)
+    control["둘 다"] = combined_agreement(control)
 
-    # 4. 사람의 글을 닮았나: 같은 수의 시험 리뷰와 나란히
-    texts = [sample.text for word in samples for sample in samples[word]]
-    drawn = [text for word in human for text in random.Random(args.seed).sample(human[word], min(args.samples, len(human[word])))]
-    known = [review(example) for example in train]
+    # 4. 사람의 글을 닮았나: 같은 수의 테스트 리뷰와 나란히
+    written = [sample.text for word in samples for sample in samples[word]]
+    drawn = [text for texts in human.values()
+             for text in random.Random(args.seed).sample(texts, min(args.samples, len(texts)))]
+    known = [example.own_text for example in train]
+    likeness = {"model": diversity(written, known), "human": diversity(drawn, known)}
 
     # 5. 보고서
-    report = {
-        "model": args.downstream_model_dir or args.pretrained_model_name, "corpus": args.downstream_corpus_name, "reviews": len(test),
-        **bits, "control": control, "diversity": {"model": diversity(texts, known), "human": diversity(drawn, known)},
-        "ended": sum(sample.ended for word in samples for sample in samples[word]) / len(texts),
-        "samples": [f"{word} {sample.text}" for word in samples for sample in samples[word][:10]],
-        "command": shlex.join(["python", "task3-gen/eval_gen.py", *sys.argv[1:]]), "seed": args.seed, "arguments": asdict(args),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
-                     "scikit-learn": sklearn.__version__},
-    }
-    write_report(report, args.report_dir)
-    print(f"\n{markdown(report)}\n\n보고서: {Path(args.report_dir) / 'report.md'}")
+    report = write_report(args, len(test), bits, control, likeness, samples)
+    print(f"\n{report_table(report)}\n\n보고서: {Path(args.report_dir) / 'report.md'}")

@@ -8,15 +8,13 @@
 """
 
 from torch.utils.data import DataLoader
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationExample,
     GenerationPretrainArguments,
-    GenerationTask,
     TextDataset,
-    begin_as,
+    initialize_control_words,
     load_pretrained,
     save_tokenizer,
     train_tokenizer,
@@ -56,7 +54,7 @@ if __name__ == "__main__":
     texts = [tokenizer.eos_token.join(documents[:some]), *documents[some:]]
     train_dataset = TextDataset(args, tokenizer, map(GenerationExample, texts), source=args.corpus_path)
     # 절반은 끝 토큰 다음부터 시작합니다. 늘 끝 토큰 뒤에서만 배우면, 사람이 적어 준 첫머리처럼 그것 없이 시작하는 글에 서투릅니다.
-    train_dataset.start[1::2] = train_dataset.start[1::2].clip(min=1)
+    train_dataset.leave_out_eos(every=2)
     train_dataloader = DataLoader(
         train_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
         collate_fn=nlpbook.data_collator)
@@ -64,6 +62,8 @@ if __name__ == "__main__":
     val_dataloader = DataLoader(val_dataset, batch_size=64, collate_fn=nlpbook.data_collator)
 
     # 4. 모델: 무작위 가중치의 작은 GPT-2. 글에 견주어 모델이 작아, 몇 번을 보아도 외우지 못합니다. 드롭아웃은 쓰지 않습니다.
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     config = GPT2Config(
         vocab_size=args.vocab_size, n_positions=args.max_seq_length, n_layer=args.n_layer, n_head=args.n_head, n_embd=args.n_embd,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
@@ -71,13 +71,15 @@ if __name__ == "__main__":
     model = GPT2LMHeadModel(config)
 
     # 5. 학습: 미세조정과 같은 GenerationTask와 trainer가 그대로 쓰입니다.
+    from ratsnlp.nlpbook.generation import GenerationTask
+
     task = GenerationTask(model, args)
     trainer = nlpbook.get_trainer(args)
     trainer.fit(task, train_dataloaders=train_dataloader, val_dataloaders=val_dataloader)
 
     # 6. 제어 단어: 글 속의 '긍정'은 '긍정적인'으로 이어질 뿐, 칭찬하는 리뷰를 여는 말이 아닙니다. 뜻이 가까운 낱말들의 평균에서 시작합니다.
     model, _ = load_pretrained(f"{args.downstream_model_dir}/huggingface")
-    begin_as(model, tokenizer, CONTROL_WORDS)
+    initialize_control_words(model, tokenizer, CONTROL_WORDS)
 
     # 7. 저장: 반정밀도로
     model.half().save_pretrained(args.output_dir)

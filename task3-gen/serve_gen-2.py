@@ -8,7 +8,6 @@
 """
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
@@ -32,6 +31,8 @@ if __name__ == "__main__":
     )
 
     # 1. 설정으로 빈 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 부어 넣습니다. 하나라도 맞지 않으면 오류입니다.
+    from transformers import AutoModelForCausalLM
+
     config = load_config(args.model_name_or_dir)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)

@@ -16,7 +16,11 @@ import sys
 from torch.utils.data import DataLoader
 
 from ratsnlp import nlpbook
-from ratsnlp.nlpbook.generation import GenerationTask, GenerationTextArguments, load_model_and_tokenizer, load_text_datasets
+from ratsnlp.nlpbook.generation import (
+    GenerationTextArguments,
+    load_model_and_tokenizer,
+    load_text_datasets,
+)
 
 if __name__ == "__main__":
     text_args = nlpbook.load_arguments(GenerationTextArguments)
@@ -34,19 +38,15 @@ if __name__ == "__main__":
         sys.exit()
     text_args.prepare_output_dir()
     train_dataloader = DataLoader(
-        train_dataset,
-        batch_size=args.batch_size,
-        sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
-        collate_fn=nlpbook.data_collator,
-    )
+        train_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
+        collate_fn=nlpbook.data_collator)
     val_dataloader = DataLoader(
-        val_dataset,
-        batch_size=args.batch_size,
-        sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
-        collate_fn=nlpbook.data_collator,
-    )
+        val_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
+        collate_fn=nlpbook.data_collator)
 
-    # 3. 과제와 학습: NSMC와 똑같습니다.
+    # 3. 태스크와 학습: NSMC와 똑같습니다.
+    from ratsnlp.nlpbook.generation import GenerationTask
+
     task = GenerationTask(model, args)
     trainer = nlpbook.get_trainer(args)
     trainer.fit(task, train_dataloaders=train_dataloader, val_dataloaders=val_dataloader)

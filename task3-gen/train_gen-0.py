@@ -11,10 +11,17 @@
 결과는 output/nsmc-gen/train_gen-by-kogpt-mini에 생깁니다. 다음은 infer_gen-0.py와 serve_gen-0.py입니다.
 """
 
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader
 
 from ratsnlp import nlpbook
-from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, GenerationTrainArguments, NsmcCorpus, load_model, load_tokenizer
+from ratsnlp.nlpbook.generation import (
+    GenerationDataset,
+    GenerationTrainArguments,
+    NsmcCorpus,
+    load_model,
+    load_tokenizer,
+    training_sampler,
+)
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
@@ -39,26 +46,19 @@ if __name__ == "__main__":
 
     # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다(책의 방법은 길이를 보지 않고 섞습니다).
     train_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="train")
-    grouped = args.recipe == "standard"
     train_dataloader = DataLoader(
-        train_dataset,
-        batch_size=args.batch_size,
-        sampler=nlpbook.LengthGroupedSampler(train_dataset, args) if grouped else RandomSampler(train_dataset),
-        collate_fn=nlpbook.data_collator,
-        num_workers=args.cpu_workers,
-    )
+        train_dataset, batch_size=args.batch_size, sampler=training_sampler(train_dataset, args),
+        collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
     # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다. 토큰마다의 평균이라 순서는 값을 바꾸지 않습니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
     val_dataloader = DataLoader(
-        val_dataset,
-        batch_size=args.batch_size,
-        sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
-        collate_fn=nlpbook.data_collator,
-        num_workers=args.cpu_workers,
-    )
+        val_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
+        collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 4. 모델과 과제
+    # 4. 모델과 태스크: Lightning은 여기서부터 필요합니다(불러오는 데 몇 초가 걸립니다).
+    from ratsnlp.nlpbook.generation import GenerationTask
+
     model = load_model(args.pretrained_model_name, tokenizer)
     task = GenerationTask(model, args)
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import GenerationDeployArguments, get_web_service_app, run_web_service
-from ratsnlp.nlpbook.generation.deploy import MAX_BODY, PARAMETERS
+from ratsnlp.nlpbook.generation import DecodingOptions, GenerationDeployArguments, get_web_service_app, run_web_service
+from ratsnlp.nlpbook.serving.app import KNOBS, MAX_BODY
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_bad_input_is_400_naming_the_field_and_the_book_guide(client, calls, bod
     assert response.status_code == 400 and calls == []
     answer = response.get_json()
     assert answer["error"].startswith(field) and "\n" not in answer["error"]
-    assert answer["result"].startswith("처리 중 오류가 발생했습니다.") and all(name in answer["result"] for name in PARAMETERS)
+    assert answer["result"].startswith("처리 중 오류가 발생했습니다.") and all(name in answer["result"] for name in KNOBS)
 
 
 @pytest.mark.parametrize(("request_", "status"), [
@@ -116,8 +116,9 @@ def test_the_page_needs_no_network_and_shows_the_defaults(client):
     page = client.get("/").get_data(as_text=True)
     assert not re.findall(r"""(?:src|href)=["']?(?!data:)[^"'>\s]+|https?://|@import|url\(""", page)
     assert "innerHTML" not in page
-    for name, (_, default, _, _) in PARAMETERS.items():
-        assert re.search(rf'name="{name}"[^>]*placeholder="{default}"', page), name
+    for spec in DecodingOptions.specs(KNOBS):
+        assert re.search(rf'name="{spec.name}"[^>]*placeholder="{spec.metadata["unnamed"]}"', page), spec.name
+        assert spec.metadata["help"] in page
 
 
 def test_another_page_can_be_served(tmp_path):

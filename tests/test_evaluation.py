@@ -7,21 +7,18 @@ import torch
 from conftest import run_script, user_error, write_corpus
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import GenerationExample, load_pretrained
-from ratsnlp.nlpbook.generation.evaluation import (
-    PolarityJudge,
-    agreement,
-    bits_per_character,
+from ratsnlp.nlpbook.evaluation.bits import bits_per_character
+from ratsnlp.nlpbook.evaluation.judge import PolarityJudge, agreement, combined_agreement
+from ratsnlp.nlpbook.evaluation.metrics import (
     distinct,
     diversity,
-    pooled,
     repeated,
-    sample_texts,
     self_bleu,
     syllables,
     verbatim,
     wilson_interval,
 )
+from ratsnlp.nlpbook.generation import GenerationExample, load_pretrained, sample_texts
 
 
 def test_syllables_are_characters_without_white_space():
@@ -90,7 +87,7 @@ def test_agreement_is_counted_per_word_and_together():
     negative = agreement(judge, "부정", ["지루하다", "지루한"], [*NEGATIVE, "재미있다"])
     assert (positive["accuracy"], positive["human_accuracy"]) == (3 / 4, 1) and positive["interval"] == wilson_interval(3, 4)
     assert (negative["accuracy"], negative["human_accuracy"]) == (1, 3 / 4)
-    both = pooled({"긍정": positive, "부정": negative})
+    both = combined_agreement({"긍정": positive, "부정": negative})
     assert (both["accuracy"], both["human_accuracy"]) == (5 / 6, 6 / 7) and both["interval"] == wilson_interval(5, 6)
     with pytest.raises(UserError, match="부정이 하나도 없어"):
         agreement(judge, "부정", ["지루하다"], [])

@@ -9,7 +9,6 @@ from ratsnlp.nlpbook.generation import (
     bits_per_character,
     load_pretrained,
     load_tokenizer,
-    review,
     save_tokenizer,
     train_tokenizer,
 )
@@ -76,7 +75,7 @@ def test_the_bundled_model_expects_praise_after_one_word_and_blame_after_the_oth
     model, tokenizer = load_pretrained("kogpt-mini")
     right = NsmcCorpus().get_examples(MINI, "train")[-100:]  # those that say plainly what they think
     other = {"긍정 ": "부정 ", "부정 ": "긍정 "}
-    wrong = [GenerationExample(other[example.control] + review(example), other[example.control]) for example in right]
+    wrong = [GenerationExample(other[example.control] + example.own_text, other[example.control]) for example in right]
     bits, more_bits = (bits_per_character(model, tokenizer, examples)["bits_per_char"] for examples in (right, wrong))
     assert bits < more_bits - 0.1
 

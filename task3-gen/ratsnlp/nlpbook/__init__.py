@@ -1,27 +1,21 @@
 """What all tasks of the book share: seed, log, arguments, corpus files, batches, trainer."""
 
-from .arguments import load_arguments
-from .data_utils import LengthGroupedSampler, data_collator, fetch_corpus, read_documents
-from .errors import UserError
-from .paths import BUNDLED_DATA, OUTPUT
-from .utils import set_logger, set_seed
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BUNDLED_DATA", "LengthGroupedSampler", "OUTPUT", "UserError", "data_collator", "fetch_corpus", "get_trainer", "load_arguments",
-    "read_documents",
-    "resumed_tokenizer", "set_logger", "set_seed",
-]
+from .lazy import lazy_names
 
+if TYPE_CHECKING:
+    from .arguments import load_arguments as load_arguments
+    from .data_utils import LengthGroupedSampler as LengthGroupedSampler
+    from .data_utils import data_collator as data_collator
+    from .data_utils import fetch_corpus as fetch_corpus
+    from .data_utils import read_documents as read_documents
+    from .errors import UserError as UserError
+    from .paths import BUNDLED_DATA as BUNDLED_DATA
+    from .paths import OUTPUT as OUTPUT
+    from .training.resume import resumed_tokenizer as resumed_tokenizer
+    from .training.trainer import get_trainer as get_trainer
+    from .utils import set_logger as set_logger
+    from .utils import set_seed as set_seed
 
-def get_trainer(args, return_trainer_only=True):
-    """See :func:`ratsnlp.nlpbook.training.trainer.get_trainer`; Lightning is imported only when training asks for it."""
-    from .training.trainer import get_trainer
-
-    return get_trainer(args, return_trainer_only)
-
-
-def resumed_tokenizer(args):
-    """See :func:`ratsnlp.nlpbook.training.resume.resumed_tokenizer`."""
-    from .training.resume import resumed_tokenizer
-
-    return resumed_tokenizer(args)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -1,27 +1,55 @@
-"""Sentence generation: fine-tune a causal language model, decode with it, serve it."""
+"""Sentence generation: fine-tune a causal language model, decode with it, evaluate it, serve it."""
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-_MODULES = {
-    "arguments": ["GenerationTrainArguments", "GenerationPretrainArguments", "GenerationTextArguments", "GenerationInferArguments",
-                  "GenerationEvalArguments", "GenerationDeployArguments"],
-    "corpus": ["GenerationDataset", "GenerationExample", "GenerationFeatures", "NsmcCorpus"],
-    "decoding": ["SETTINGS", "encode_prompt", "load_for_inference", "readable"],
-    "deploy": ["get_web_service_app", "run_web_service"],
-    "evaluation": ["PolarityJudge", "agreement", "bits_per_character", "diversity", "markdown", "pooled", "review", "sample_texts",
-                   "write_report"],
-    "models": ["begin_as", "load_checkpoint", "load_finetuned", "load_model_and_tokenizer", "load_pretrained"],
-    ".pretrained": ["load_config", "load_model", "load_tokenizer", "save_tokenizer", "use_special_tokens"],
-    "task": ["GenerationTask"],
-    "texts": ["TextDataset", "load_text_datasets", "read_texts"],
-    "tokenizer": ["train_tokenizer"],
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ..evaluation.bits import bits_per_character as bits_per_character
+    from ..evaluation.judge import PolarityJudge as PolarityJudge
+    from ..evaluation.judge import agreement as agreement
+    from ..evaluation.judge import combined_agreement as combined_agreement
+    from ..evaluation.metrics import diversity as diversity
+    from ..evaluation.report import report_table as report_table
+    from ..evaluation.report import write_report as write_report
+    from ..pretrained import load_config as load_config
+    from ..pretrained import load_model as load_model
+    from ..pretrained import load_tokenizer as load_tokenizer
+    from ..pretrained import save_tokenizer as save_tokenizer
+    from ..pretrained import use_special_tokens as use_special_tokens
+    from ..serving.app import get_web_service_app as get_web_service_app
+    from ..serving.server import run_web_service as run_web_service
+    from .arguments import GenerationDeployArguments as GenerationDeployArguments
+    from .arguments import GenerationEvalArguments as GenerationEvalArguments
+    from .arguments import GenerationInferArguments as GenerationInferArguments
+    from .arguments import GenerationPretrainArguments as GenerationPretrainArguments
+    from .arguments import GenerationTextArguments as GenerationTextArguments
+    from .arguments import GenerationTrainArguments as GenerationTrainArguments
+    from .datasets import GenerationDataset as GenerationDataset
+    from .datasets import TextDataset as TextDataset
+    from .datasets import load_text_datasets as load_text_datasets
+    from .features import GenerationExample as GenerationExample
+    from .features import GenerationFeatures as GenerationFeatures
+    from .models import initialize_control_words as initialize_control_words
+    from .models import load_checkpoint as load_checkpoint
+    from .models import load_finetuned as load_finetuned
+    from .models import load_for_inference as load_for_inference
+    from .models import load_model_and_tokenizer as load_model_and_tokenizer
+    from .models import load_pretrained as load_pretrained
+    from .nsmc import NsmcCorpus as NsmcCorpus
+    from .options import DecodingOptions as DecodingOptions
+    from .prompts import encode_prompt as encode_prompt
+    from .prompts import readable as readable
+    from .recipes import training_sampler as training_sampler
+    from .samples import sample_texts as sample_texts
+    from .settings import SETTINGS as SETTINGS
+    from .task import GenerationTask as GenerationTask
+    from .texts import read_texts as read_texts
+    from .tokenizer import train_tokenizer as train_tokenizer
+
+_OLD_NAMES = {
+    "begin_as": "initialize_control_words",
+    "markdown": "report_table",
+    "pooled": "combined_agreement",
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = list(_MODULE_OF)
-
-
-def __getattr__(name):
-    """Import a name when it is first asked for: training needs no web server, and serving no Lightning."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__, _OLD_NAMES)

@@ -1,0 +1,92 @@
+"""A judge of polarity, and how often it takes a text for what was asked for."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import whole_file
+from ..generation.features import GenerationExample
+from .metrics import wilson_interval
+
+
+class PolarityJudge:
+    """Tells 긍정 from 부정: logistic regression over the character n-grams (1 to 5, within words) that a text holds.
+
+    Source: Wang & Manning (2012), "Baselines and bigrams: simple, good sentiment and topic classification".
+    """
+
+    FEATURES = 2**20
+
+    def __init__(self, coefficients: np.ndarray, intercept: float):
+        self.coefficients, self.intercept = coefficients, intercept
+
+    @classmethod
+    def fit(cls, examples: Sequence[GenerationExample], folder: str | Path | None = None) -> "PolarityJudge":
+        """Learn from ``examples``, or read what was learnt from the very same ones and is kept in ``folder``.
+
+        Raises:
+            UserError: the examples are not of both kinds.
+        """
+        if len(set(polarities(examples))) < 2:
+            raise UserError("판정기를 만들려면 학습용 리뷰에 긍정과 부정이 모두 있어야 합니다.")
+        digest = sha256("\n".join(example.text for example in examples).encode()).hexdigest()
+        file = Path(folder, f"{digest[:16]}.npz") if folder else None
+        if file and file.is_file():
+            with np.load(file) as kept:
+                return cls(kept["coefficients"], float(kept["intercept"]))
+        from sklearn.linear_model import LogisticRegression
+
+        learnt = LogisticRegression(C=8, max_iter=1000).fit(cls._features(example.own_text for example in examples), polarities(examples))
+        judge = cls(learnt.coef_[0].astype(np.float32), float(learnt.intercept_[0]))
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(file) as unfinished, open(unfinished, "wb") as opened:
+                np.savez(opened, coefficients=judge.coefficients, intercept=judge.intercept)
+        return judge
+
+    @classmethod
+    def _features(cls, texts):
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        vectorizer = HashingVectorizer(
+            analyzer="char_wb", ngram_range=(1, 5), n_features=cls.FEATURES, binary=True, alternate_sign=False)
+        return vectorizer.transform(texts)
+
+    def says_positive(self, texts: Iterable[str]) -> np.ndarray:
+        """Whether each of N texts is 긍정: (N,)."""
+        return self._features(texts) @ self.coefficients + self.intercept > 0
+
+
+def polarities(examples: Iterable[GenerationExample]) -> np.ndarray:
+    """Whether each of N examples is 긍정: (N,)."""
+    return np.asarray([example.control.startswith("긍정") for example in examples])
+
+
+def agreement(judge: PolarityJudge, word: str, written: Sequence[str], human: Sequence[str]) -> dict:
+    """How many of the texts ``written`` after the control word ``word`` the judge takes for such, with the 95 % interval of their share,
+    and how many of those that people wrote under that label.
+
+    Raises:
+        UserError: there are no human texts to compare with.
+    """
+    if not human:
+        raise UserError(f"테스트 리뷰 가운데 {word}이 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
+    counts = {}
+    for name, texts in (("written", written), ("human", human)):
+        counts |= {name: len(texts), f"{name}_right": int((judge.says_positive(texts) == (word == "긍정")).sum())}
+    return counts | _shares(counts)
+
+
+def _shares(counts: dict) -> dict:
+    return {
+        "accuracy": counts["written_right"] / counts["written"], "interval": wilson_interval(counts["written_right"], counts["written"]),
+        "human_accuracy": counts["human_right"] / counts["human"]}
+
+
+def combined_agreement(control: dict[str, dict]) -> dict:
+    """The :func:`agreement` of all control words together."""
+    counts = {name: sum(each[name] for each in control.values()) for name in ("written", "written_right", "human", "human_right")}
+    return counts | _shares(counts)
