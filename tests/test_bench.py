@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import run_script, user_error, write_corpus
+from conftest import REPOSITORY, run_script, user_error, write_corpus
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import bench_gen
-from ratsnlp.nlpbook.generation import GenerationDataset, NsmcCorpus, load_model, load_tokenizer
+from bench import speed
+from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus, load_model, load_tokenizer
 from ratsnlp.nlpbook.training.layers import BYTE_EAGER, ByteDropout
 from ratsnlp.nlpbook.training.precision import best_precision
 
@@ -24,30 +24,30 @@ REVIEWS, WIDTH, BATCH = 40, 60, 4
 def bench(tmp_path, tiny_folder):
     """What a quick run is told; ``tmp_path`` holds its copy of the corpus."""
     write_corpus(tmp_path)
-    told = bench_gen.BenchArguments(
+    told = speed.BenchArguments(
         pretrained_model_name=str(tiny_folder), downstream_corpus_root_dir=str(tmp_path), downstream_corpus_name="slice", limit=REVIEWS,
         max_seq_length=WIDTH, epochs=1, batch_size=BATCH, rounds=1, learning_rate=5e-3)
-    bench_gen.copy_corpus(told, tmp_path)
+    speed.copy_corpus(told, tmp_path)
     return told
 
 
 @pytest.fixture
 def in_process(monkeypatch):
     """Measure in this process: a new one for each measuring takes seconds."""
-    monkeypatch.setattr(bench_gen, "alone", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(speed, "alone", lambda function, *arguments: function(*arguments))
     monkeypatch.delenv("GENUINE_RATSNLP_PYTHON", raising=False)
 
 
 def test_table_and_json_tell_the_same_of_every_rung_and_rival(bench, in_process, capsys):
     pytest.importorskip("accelerate")
-    bench_gen.main(bench)
+    speed.main(bench)
     printed = capsys.readouterr().out
     *lines, last = printed.splitlines()
     told = json.loads(last)
-    names = [*bench_gen.RUNGS, "trainer", "blocks"]
-    assert [name for name in bench_gen.NAMES if name in told] == names
+    names = [*speed.RUNGS, "trainer", "blocks"]
+    assert [name for name in speed.NAMES if name in told] == names
     for name in names:
-        (row,) = [line for line in lines if line.startswith(f"{name} {bench_gen.NAMES[name]} ")]
+        (row,) = [line for line in lines if line.startswith(f"{name} {speed.NAMES[name]} ")]
         rate, tokens, fraction, bits, memory, ratio = row.split()[-6:]
         figures = told[name]
         assert math.isclose(figures["samples_per_second"] * figures["seconds"], REVIEWS)
@@ -80,36 +80,36 @@ def rung(bench, tmp_path):
 
     def train(name):
         tokenizer = load_tokenizer(bench.pretrained_model_name)
-        args = bench_gen.train_arguments(bench, str(tmp_path), name)
+        args = speed.train_arguments(bench, str(tmp_path), name)
         torch.manual_seed(0)
         dataset = GenerationDataset(args, tokenizer, NsmcCorpus(), "train")
-        seen = SimpleNamespace(positions=0, token_types=False, logits=False, real=int(dataset.lengths.sum()))
+        seen = SimpleNamespace(positions=0, token_types=False, logits=False, layers=False, real=int(dataset.lengths.sum()))
 
         def watch_body(module, inputs, named):
             if module.training:
                 seen.positions += (inputs[0] if inputs else named["input_ids"]).numel()
+                seen.layers |= ByteDropout in {type(part) for part in task.modules()}
+                seen.attention = task.model.config._attn_implementation
                 seen.token_types |= named.get("token_type_ids") is not None
 
         def watch_head(module, inputs, outputs):
             seen.logits |= module.training
 
-        with bench_gen.without(name) as (task_class, grouped):
-            task = task_class(load_model(args.pretrained_model_name, tokenizer), args)
+        with speed.without(name) as grouped:
+            task = GenerationTask(load_model(args.pretrained_model_name, tokenizer), args)
             task.model.base_model.register_forward_pre_hook(watch_body, with_kwargs=True)
             task.model.lm_head.register_forward_hook(watch_head)
-            seen.precision = bench_gen.fit(task, args, dataset, grouped, tokenizer, bench_gen.Watch())
+            seen.precision = speed.fit(task, args, dataset, grouped, tokenizer, speed.Watch())
             seen.steps = task.trainer.global_step
             seen.fused = bool(task.trainer.optimizers[0].defaults["fused"])
-        seen.layers = ByteDropout in {type(module) for module in task.modules()}
-        seen.attention = task.model.config._attn_implementation
-        seen.bits = bench_gen.make_judge(str(tmp_path), tokenizer)(task.model)
+        seen.bits = speed.make_judge(str(tmp_path), tokenizer)(task.model)
         return seen
 
     return train
 
 
 def test_the_rungs_change_what_they_are_named_for(rung):
-    seen = {name: rung(name) for name in bench_gen.RUNGS}
+    seen = {name: rung(name) for name in speed.RUNGS}
     names = list(seen)
     assert seen["book"].positions == REVIEWS * WIDTH and seen["book"].token_types
     assert not any(seen[name].token_types for name in names[1:])
@@ -147,10 +147,10 @@ def test_the_rivals_learn_each_token_once_and_no_padding(name, bench, tmp_path, 
     importlib.import_module("transformers.trainer")  # transformers puts another module in its own place when this is first imported
     monkeypatch.setattr(sys.modules["transformers"], "Trainer", Trainer)
     tokenizer = load_tokenizer(bench.pretrained_model_name)
-    args = bench_gen.train_arguments(bench, str(tmp_path), name)
+    args = speed.train_arguments(bench, str(tmp_path), name)
     dataset = GenerationDataset(args, tokenizer, NsmcCorpus(), "train")
-    watch = bench_gen.Watch()
-    precision = bench_gen.hugging_face(args, name, dataset, tokenizer, load_model(bench.pretrained_model_name, tokenizer), watch)
+    watch = speed.Watch()
+    precision = speed.hugging_face(args, name, dataset, tokenizer, load_model(bench.pretrained_model_name, tokenizer), watch)
     assert precision == best_precision() and given.arguments.bf16 == (precision == "bf16-mixed") and watch.seconds > 0
     texts = [[*text.tolist(), tokenizer.eos_token_id][:WIDTH] for text in np.split(dataset.ids, dataset.features.offsets[1:-1])]
     learnt = [token for row in given.rows for token in row]
@@ -166,45 +166,45 @@ def test_the_rivals_learn_each_token_once_and_no_padding(name, bench, tmp_path, 
 
 
 def test_the_floating_point_operations_are_those_of_the_matrix_products():
-    config = AutoConfig.from_pretrained(bench_gen.REPOSITORY / "task3-gen" / "kogpt-mini")
+    config = AutoConfig.from_pretrained(REPOSITORY / "task3-gen" / "kogpt-mini")
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)
     ids = torch.zeros(2, WIDTH, dtype=torch.long)
     with FlopCounterMode(display=False) as counter:
         model(ids, use_cache=False).logits.sum().backward()
-    assert counter.get_total_flops() == pytest.approx(ids.numel() * bench_gen.flops_per_token(model, WIDTH), rel=0.01)
+    assert counter.get_total_flops() == pytest.approx(ids.numel() * speed.flops_per_token(model, WIDTH), rel=0.01)
 
 
 def test_the_headline_is_the_first_point_at_or_below_the_target():
     way = [{"seconds": second, "reviews": 0, "bits": bits} for second, bits in ((1, 5.0), (2, 4.0), (3, 4.2), (4, 3.9))]
-    told = bench_gen.head([{"seconds": 30.0}], [way], 4.0)
+    told = speed.head([{"seconds": 30.0}], [way], 4.0)
     assert (told["standard_seconds"], told["speedup"]) == (2, 15.0)
-    told = bench_gen.head([{"seconds": 30.0}], [way], 1.0)
+    told = speed.head([{"seconds": 30.0}], [way], 1.0)
     assert told["standard_seconds"] is None and told["speedup"] is None
-    told = bench_gen.head([{"seconds": 30.0}], [[{"seconds": 0.0, "reviews": 0, "bits": 3.0}, *way]], 4.0)
+    told = speed.head([{"seconds": 30.0}], [[{"seconds": 0.0, "reviews": 0, "bits": 3.0}, *way]], 4.0)
     assert told["standard_seconds"] == 0 and told["speedup"] is None
 
 
 def test_judging_on_the_way_changes_nothing(bench, tmp_path):
     """Neither the clock's seconds nor the weights: an unreachable target leaves the run as it is without one."""
-    unjudged = bench_gen.measure(bench, "standard", str(tmp_path))
-    judged = bench_gen.measure(bench, "standard", str(tmp_path), target=0.0)
+    unjudged = speed.measure(bench, "standard", str(tmp_path))
+    judged = speed.measure(bench, "standard", str(tmp_path), target=0.0)
     assert len(judged["way"]) == 1 + math.ceil(REVIEWS / (2 * BATCH)) and unjudged["way"] == []
     assert judged["val_bits_per_char"] == judged["way"][-1]["bits"] == unjudged["val_bits_per_char"]
-    reached = bench_gen.measure(bench, "standard", str(tmp_path), target=judged["way"][2]["bits"])
+    reached = speed.measure(bench, "standard", str(tmp_path), target=judged["way"][2]["bits"])
     assert len(reached["way"]) == 3
 
 
 def test_without_accelerate_the_trainers_are_left_out_with_a_word(bench, in_process, monkeypatch, capsys):
-    monkeypatch.setattr(bench_gen, "find_spec", lambda name: None)
-    assert bench_gen.chosen(bench) == list(bench_gen.RUNGS)
+    monkeypatch.setattr(speed, "find_spec", lambda name: None)
+    assert speed.chosen(bench) == list(speed.RUNGS)
     assert "pip install accelerate==1.15.0" in capsys.readouterr().out
 
 
 @pytest.mark.skipif("GENUINE_RATSNLP_PYTHON" not in os.environ, reason="GENUINE_RATSNLP_PYTHON이 없습니다.")
 def test_the_genuine_package_is_measured_and_judged_like_the_others(bench, tmp_path):
     tokenizer = load_tokenizer(bench.pretrained_model_name)
-    before = bench_gen.make_judge(str(tmp_path), tokenizer)(load_model(bench.pretrained_model_name, tokenizer))
-    measured = bench_gen.measure(bench, "ratsnlp", str(tmp_path))
+    before = speed.make_judge(str(tmp_path), tokenizer)(load_model(bench.pretrained_model_name, tokenizer))
+    measured = speed.measure(bench, "ratsnlp", str(tmp_path))
     assert measured["seconds"] > 0 and 0 < measured["val_bits_per_char"] < before
 
 

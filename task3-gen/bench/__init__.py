@@ -1,0 +1,1 @@
+"""What bench_gen.py measures."""
