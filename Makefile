@@ -19,6 +19,7 @@ test: .venv/installed
 
 lint: .venv/installed
 	.venv/bin/ruff check .
+	.venv/bin/python tests/line_widths.py
 
 bench: .venv/installed
 	.venv/bin/python task3-gen/bench_gen.py
