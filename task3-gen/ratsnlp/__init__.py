@@ -1,7 +1,8 @@
 """A drop-in for the library of ratsgo's nlpbook: the book's import lines work unchanged.
 
 The package has the name of the original on purpose, so that ``from ratsnlp import nlpbook`` and
-``from ratsnlp.nlpbook.generation import GenerationTask`` are the very lines of the book. What differs from ratsnlp 1.0.53:
+``from ratsnlp.nlpbook.generation import GenerationTask`` are the very lines of the book. What differs
+from ratsnlp 1.0.53:
 
 * only sentence generation (``ratsnlp.nlpbook.generation``) is here;
 * it runs on today's PyTorch, Lightning and transformers;

@@ -1,4 +1,5 @@
-"""What several kinds of script can be told, once: groups of arguments that are mixed into theirs, and headings of ``--help``."""
+"""What several kinds of script can be told, once: groups of arguments that are mixed into theirs,
+and headings of ``--help``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ MAX_SEED = 2**32 - 1
 class ModelArguments(Arguments):
     heading: ClassVar[str] = "모델"
 
-    pretrained_model_name: str = argument("kogpt2", "사전 학습 모델의 허브 이름이나 폴더. kogpt-mini는 저장소에 든 작은 모델")
+    pretrained_model_name: str = argument(
+        "kogpt2", "사전 학습 모델의 허브 이름이나 폴더. kogpt-mini는 저장소에 든 작은 모델")
 
 
 @dataclass
@@ -41,7 +43,8 @@ class OptimizerArguments(Arguments):
     weight_decay: float = argument(0.01, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
     warmup_steps: int = argument(0, "학습률을 올리는 데 쓰는 스텝 수(0이면 warmup_ratio를 따름)", minimum=0)
     adam_epsilon: float = argument(1e-8, "AdamW가 0으로 나누지 않게 분모에 더하는 수", above=0, maximum=1)
-    max_grad_norm: float = argument(1.0, "그래디언트 클리핑: 그래디언트 벡터의 길이를 여기까지로 줄임(0이면 줄이지 않음)", minimum=0)
+    max_grad_norm: float = argument(
+        1.0, "그래디언트 클리핑: 그래디언트 벡터의 길이를 여기까지로 줄임(0이면 줄이지 않음)", minimum=0)
     gradient_accumulation_steps: int = argument(1, "배치 몇 개의 그래디언트를 누적해 한 스텝으로 할지", minimum=1)
     optimizer: str = argument("adamw", "옵티마이저: adamw, 또는 층 안의 행렬만 muon으로", choices=("adamw", "muon"))
 
@@ -63,8 +66,10 @@ class CheckpointArguments(Arguments):
 
     resume: bool = argument(False, "멈춘 학습을 이어서 합니다. 없으면 처음부터")
     save_steps: int = argument(500, "몇 스텝마다 last.ckpt에 저장할지(0이면 에폭이 끝날 때만)", minimum=0)
-    save_total_limit: int = argument(0, "save_steps마다 checkpoint-스텝 폴더도 만들어 몇 개 남길지(-1은 전부)", minimum=-1)
-    patience: int = argument(0, "조기 종료: monitor의 값이 몇 에폭 연속으로 나아지지 않으면 그만둘지(0이면 끝까지)", minimum=0)
+    save_total_limit: int = argument(
+        0, "save_steps마다 checkpoint-스텝 폴더도 만들어 몇 개 남길지(-1은 전부)", minimum=-1)
+    patience: int = argument(
+        0, "조기 종료: monitor의 값이 몇 에폭 연속으로 나아지지 않으면 그만둘지(0이면 끝까지)", minimum=0)
 
 
 @dataclass

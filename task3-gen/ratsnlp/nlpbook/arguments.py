@@ -15,14 +15,16 @@ from pathlib import Path
 from .errors import UserError, install_excepthook
 from .settings_file import read_settings
 
-_KINDS = {int: "정수여야", float: "수여야", bool: "true나 false여야", str: "글이어야", tuple: '["글", "글"]처럼 글의 목록이어야'}
+_KINDS = {
+    int: "정수여야", float: "수여야", bool: "true나 false여야", str: "글이어야",
+    tuple: '["글", "글"]처럼 글의 목록이어야'}
 
 
 def argument(default, help, **more):
     """A dataclass field with its Korean ``help`` and what else is said of it.
 
-    ``minimum`` <= value <= ``maximum``, value > ``above``, one of ``choices``; ``path``: a ``~`` at its beginning is the user's home;
-    ``group``: its heading in ``--help``, else that of the class.
+    ``minimum`` <= value <= ``maximum``, value > ``above``, one of ``choices``; ``path``: a ``~`` at its beginning is
+    the user's home; ``group``: its heading in ``--help``, else that of the class.
     """
     return field(default=default, metadata={"help": help, **more})
 
@@ -35,7 +37,8 @@ def like(argument_class, name: str, default=MISSING, **changes):
 
 @dataclass
 class Arguments:
-    """Base of all argument classes: checks types and bounds when an instance is made. ``heading`` stands over its fields in ``--help``.
+    """Base of all argument classes: checks types and bounds when an instance is made.
+    ``heading`` stands over its fields in ``--help``.
 
     Raises:
         UserError: naming the field, the bound and the value.
@@ -105,7 +108,8 @@ class _KoreanFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _format_args(self, action, default_metavar):
         """A value that has to follow its name stands without brackets."""
-        return action.metavar if action.nargs == "?" and action.const is None else super()._format_args(action, default_metavar)
+        return (action.metavar if action.nargs == "?" and action.const is None
+                else super()._format_args(action, default_metavar))
 
 
 class _KoreanParser(argparse.ArgumentParser):
@@ -142,7 +146,8 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
         groups[heading].add_argument(
             f"--{name}", dest=name, default=argparse.SUPPRESS, metavar="값", nargs="*" if kind is tuple else "?",
             const="true" if kind is bool else None, help=help_text.replace("%", "%%"))
-    parser.add_argument_group("도움말").add_argument("-h", "--help", action="help", help="이 도움말을 보여 주고 끝냅니다.")
+    parser.add_argument_group("도움말").add_argument(
+        "-h", "--help", action="help", help="이 도움말을 보여 주고 끝냅니다.")
     found, unknown = parser.parse_known_args(argv)
     if unknown:
         close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), specs, n=1)
@@ -154,9 +159,10 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
 def load_arguments(argument_class, json_file_path=None, **defaults):
     """Fill ``argument_class`` from ``json_file_path``, else from the command line of the running script.
 
-    The command line is either flags (``--epochs 1``) or one ``.json`` file; it wins over ``defaults``, the settings that the
-    script itself names, and these win over the defaults of the class. From here on a :class:`UserError` that nobody catches
-    ends the script with one line and exit code 2 (see :func:`ratsnlp.nlpbook.errors.install_excepthook`).
+    The command line is either flags (``--epochs 1``) or one ``.json`` file; it wins over
+    ``defaults``, the settings that the script itself names, and these win over the defaults of the
+    class. From here on a :class:`UserError` that nobody catches ends the script with one line and
+    exit code 2 (see :func:`ratsnlp.nlpbook.errors.install_excepthook`).
 
     Raises:
         UserError: an unknown flag or name, a value of the wrong type or out of its bounds, an unreadable file.

@@ -16,7 +16,8 @@ MEGABATCH = 50  # batches sorted together: like lengths meet, and an epoch's ord
 
 
 def data_collator(features: list) -> dict[str, torch.Tensor]:
-    """Stack features into a batch: each field becomes a tensor (batch, max_seq_length), or (batch,) for plain numbers."""
+    """Stack features into a batch: each field becomes a tensor (batch, max_seq_length),
+    or (batch,) for plain numbers."""
     rows = [feature if isinstance(feature, dict) else vars(feature) for feature in features]
     return {name: torch.tensor([row[name] for row in rows]) for name, value in rows[0].items() if value is not None}
 
@@ -24,8 +25,8 @@ def data_collator(features: list) -> dict[str, torch.Tensor]:
 class LengthGroupedSampler(Sampler):
     """Shuffles anew each epoch and puts texts of like length into the same batch, so that little is padding.
 
-    The order depends on ``args.seed`` and the epoch alone. Source: the bucketing of Khomenko et al. (2016), "Accelerating recurrent
-    neural network training using sequence bucketing and multi-GPU data parallelization".
+    The order depends on ``args.seed`` and the epoch alone. Source: the bucketing of Khomenko et al. (2016),
+    "Accelerating recurrent neural network training using sequence bucketing and multi-GPU data parallelization".
     """
 
     def __init__(self, dataset, args):
@@ -67,7 +68,8 @@ def fetch_corpus(args) -> None:
         raise UserError(f"말뭉치 {args.downstream_corpus_name!r}: 없고, 내려받을 수 있는 것은 nsmc뿐입니다. {advice}")
     from Korpora import Korpora
 
-    with tempfile.TemporaryDirectory() as temporary:  # Korpora takes any file that is there for whole, a broken download too
+    # Korpora takes any file that is there for whole, a broken download too
+    with tempfile.TemporaryDirectory() as temporary:
         try:
             Korpora.fetch(corpus_name="nsmc", root_dir=temporary, force_download=True)
         except OSError as error:

@@ -15,7 +15,9 @@ def check_device(device: str) -> None:
 
     number = int(device.partition(":")[2] or 0)
     if number >= torch.cuda.device_count():
-        raise UserError(f"device: CUDA GPU가 {torch.cuda.device_count()}개라 {device} 장치는 없습니다. --device auto나 cpu를 쓰세요.")
+        raise UserError(
+            f"device: CUDA GPU가 {torch.cuda.device_count()}개라 {device} 장치는 없습니다. "
+            "--device auto나 cpu를 쓰세요.")
 
 
 def resolve_device(device: str = "auto") -> str:

@@ -16,7 +16,8 @@ class UserError(ValueError):
 
 
 def is_no_space(error: BaseException | None) -> bool:
-    """Whether a write failed for want of room; safetensors and tokenizers, written in Rust, tell it in their message alone."""
+    """Whether a write failed for want of room; safetensors and tokenizers, written in Rust,
+    tell it in their message alone."""
     if isinstance(error, OSError):
         return error.errno in NO_SPACE
     told = re.search(r"\(os error (\d+)\)", str(error))

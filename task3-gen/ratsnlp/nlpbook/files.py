@@ -13,7 +13,8 @@ UNFINISHED = ".unfinished-"  # folders that are being written begin with it
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """Yields a path beside ``file`` to write to, which takes its name when all is written; after an error nothing is left of it."""
+    """Yields a path beside ``file`` to write to, which takes its name when all is written;
+    after an error nothing is left of it."""
     unfinished = file.with_name(f".{file.name}.tmp")
     try:
         yield unfinished

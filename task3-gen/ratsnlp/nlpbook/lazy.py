@@ -6,11 +6,13 @@ from importlib import import_module
 from pathlib import Path
 
 
-def lazy_names(package: str, file: str, old_names: dict[str, str] | None = None) -> tuple[Callable, Callable, list[str]]:
+def lazy_names(package: str, file: str,
+               old_names: dict[str, str] | None = None) -> tuple[Callable, Callable, list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` for the package whose ``__init__.py`` is ``file``.
 
-    Its names stand there once, as imports under ``if TYPE_CHECKING:``, where editors and type checkers follow them; at run time nobody
-    imports those, and so they are read here. ``old_names`` maps what a name was called before to what it is called now.
+    Its names stand there once, as imports under ``if TYPE_CHECKING:``, where editors and type checkers follow them; at
+    run time nobody imports those, and so they are read here. ``old_names`` maps what a name was called before to what
+    it is called now.
     """
     where = {}
     for block in ast.parse(Path(file).read_text(encoding="utf-8")).body:

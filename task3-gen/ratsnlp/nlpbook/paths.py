@@ -3,7 +3,8 @@
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-INSTALLED = Path(__file__).resolve().parents[1] / "bundled"  # where pip puts page, model and data, which lie beside the package here
+# where pip puts page, model and data, which lie beside the package here
+INSTALLED = Path(__file__).resolve().parents[1] / "bundled"
 BUNDLED = INSTALLED if INSTALLED.is_dir() else REPOSITORY
 BUNDLED_DATA = BUNDLED / "task3-gen" / "data"
 KOGPT_MINI = BUNDLED / "task3-gen" / "kogpt-mini"

@@ -16,7 +16,8 @@ from .paths import KOGPT_MINI
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-EOS_TOKENS = ("</s>", "<|endoftext|>")  # what the models here end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s
+# what the models here end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s
+EOS_TOKENS = ("</s>", "<|endoftext|>")
 
 
 def _from_pretrained(loader, name: str, **options):
@@ -28,7 +29,8 @@ def _from_pretrained(loader, name: str, **options):
         return loader.from_pretrained(source, local_files_only=True, **options)
     except (OSError, ValueError, SafetensorError) as error:
         if Path(source).is_dir():
-            raise UserError(f"{source} 폴더의 모델을 읽을 수 없습니다: {str(error).strip().partition(chr(10))[0]}") from error
+            raise UserError(
+                f"{source} 폴더의 모델을 읽을 수 없습니다: {str(error).strip().partition(chr(10))[0]}") from error
     _ask_hub(name)
     try:
         return loader.from_pretrained(source, **options)
@@ -37,7 +39,8 @@ def _from_pretrained(loader, name: str, **options):
 
 
 def _ask_hub(name: str) -> None:
-    """One question whether the hub has the model; ``from_pretrained`` itself retries each of its files for minutes without a network.
+    """One question whether the hub has the model; ``from_pretrained`` itself retries each of its files for
+    minutes without a network.
 
     Raises:
         UserError: the hub is out of reach, or has no such model.
@@ -53,13 +56,16 @@ def _ask_hub(name: str) -> None:
         reason = "이 컴퓨터에 없고, 허깅페이스 허브에 닿지 않습니다"
         raise UserError(f"모델 {name!r}: {reason}. 이름과 인터넷 연결을 확인하세요. {advice}") from error
     if answer.status_code >= 400:
-        raise UserError(f"모델 {name!r}: 허깅페이스 허브에 그런 이름이 없거나 공개되어 있지 않습니다({answer.status_code}). {advice}")
+        raise UserError(
+            f"모델 {name!r}: 허깅페이스 허브에 그런 이름이 없거나 공개되어 있지 않습니다({answer.status_code}). "
+            f"{advice}")
 
 
 def check_eos_token(tokenizer: PreTrainedTokenizerFast) -> None:
     """Raises UserError where the tokenizer's eos is no token of its own vocabulary.
 
-    ``from_pretrained(..., eos_token="</s>")`` silently adds an unknown one as a new row, which the model has not learnt or has not at all.
+    ``from_pretrained(..., eos_token="</s>")`` silently adds an unknown one as a new row,
+    which the model has not learnt or has not at all.
     """
     if tokenizer.eos_token is None:
         raise UserError('토크나이저에 eos_token이 없습니다. from_pretrained(…, eos_token="</s>")처럼 지정하세요.')
@@ -74,8 +80,8 @@ def load_tokenizer(name: str, eos_token: str | None = None) -> PreTrainedTokeniz
     """The tokenizer of a hub name, a folder, or ``kogpt-mini``.
 
     ``PreTrainedTokenizerFast`` on purpose: ``AutoTokenizer`` rebuilds KoGPT2's as another kind that encodes to nothing.
-    Without ``eos_token`` it keeps the one that it declares; KoGPT2's family declares none and has ``</s>``, OpenAI's GPT-2 neither and has
-    ``<|endoftext|>``.
+    Without ``eos_token`` it keeps the one that it declares; KoGPT2's family declares none and has ``</s>``, OpenAI's
+    GPT-2 neither and has ``<|endoftext|>``.
 
     Raises:
         UserError: no such model, the hub is out of reach, or ``eos_token`` is not in the vocabulary.
@@ -101,20 +107,23 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> No
 
 
 def load_config(name: str) -> PretrainedConfig:
-    """The model configuration of a hub name, a folder, or ``kogpt-mini``. Raises UserError as :func:`load_tokenizer` does."""
+    """The model configuration of a hub name, a folder, or ``kogpt-mini``. Raises UserError
+    as :func:`load_tokenizer` does."""
     from transformers import AutoConfig
 
     return _from_pretrained(AutoConfig, name)
 
 
 def max_positions(config: PretrainedConfig) -> int | None:
-    """How many positions a model of this configuration has been made for; None where nothing limits them (Bloom, Mamba)."""
+    """How many positions a model of this configuration has been made for; None where nothing
+    limits them (Bloom, Mamba)."""
     names = ("max_position_embeddings", "max_seq_len", "seq_length")  # MPT's and old Bloom's own words for it
     return next((found for name in names if (found := getattr(config, name, None))), None)
 
 
 def load_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """The causal language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained), with the tokenizer's eos.
+    """The causal language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained),
+    with the tokenizer's eos.
 
     Raises:
         UserError: no such model, the hub is out of reach, or the tokenizer has more tokens than the model has rows.
@@ -126,14 +135,17 @@ def load_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel
 
 
 def use_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """Give ``model`` the tokenizer's special tokens, which are right where the published configuration is not (Trinity's eos is 8).
+    """Give ``model`` the tokenizer's special tokens, which are right where the published configuration is
+    not (Trinity's eos is 8).
 
     Raises:
         UserError: the tokenizer has more tokens than the model has rows.
     """
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
-        raise UserError(f"토크나이저의 토큰은 {len(tokenizer):,}개인데 모델의 임베딩은 {rows:,}줄입니다. 서로 다른 모델의 것입니다.")
+        raise UserError(
+            f"토크나이저의 토큰은 {len(tokenizer):,}개인데 모델의 임베딩은 {rows:,}줄입니다. "
+            "서로 다른 모델의 것입니다.")
     pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     for config in (model.config, model.generation_config):
         config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, pad_token_id
@@ -141,13 +153,13 @@ def use_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
 
 
 def check_architecture(model: PreTrainedModel) -> None:
-    """Raises UserError where a class has read another architecture's file: ``GPT2LMHeadModel.from_pretrained`` of Polyglot-Ko, a GPT-NeoX,
-    does not fail and leaves random weights."""
+    """Raises UserError where a class has read another architecture's file: ``GPT2LMHeadModel.from_pretrained`` of
+    Polyglot-Ko, a GPT-NeoX, does not fail and leaves random weights."""
     import transformers
 
     named = (model.config.architectures or [""])[0]
     config_class = getattr(getattr(transformers, named, None), "config_class", None)
     if config_class is not None and not isinstance(model.config, config_class):
         raise UserError(
-            f"모델: {model.config.name_or_path}의 가중치는 {named}의 것인데 {type(model).__name__} 클래스로 읽어 무작위 가중치가 "
-            "되었습니다. AutoModelForCausalLM.from_pretrained로 읽으세요.")
+            f"모델: {model.config.name_or_path}의 가중치는 {named}의 것인데 {type(model).__name__} 클래스로 읽어 "
+            "무작위 가중치가 되었습니다. AutoModelForCausalLM.from_pretrained로 읽으세요.")

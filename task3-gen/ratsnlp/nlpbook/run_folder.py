@@ -1,4 +1,5 @@
-"""A run's folder (``downstream_model_dir``): what lies in it, under which name, and how its checkpoints are told apart."""
+"""A run's folder (``downstream_model_dir``): what lies in it, under which name,
+and how its checkpoints are told apart."""
 
 import json
 import os
@@ -18,10 +19,10 @@ _VERSION = re.compile(r"-v(\d+)\.ckpt$")
 class RunFolder:
     """The folder of one run and its parts.
 
-    ``epoch=E-val_loss=V.ckpt`` are the best checkpoints, weights alone; ``last`` is what the run needs to go on, with ``last_aside``
-    that of a run which was not gone on with; ``step(N)`` is a model as it was after N steps. Beside the checkpoints lie the model's
-    config and tokenizer, and the best weights in a folder that other programs read, ``export``. ``record`` tells of the run,
-    ``curve`` draws its losses, ``logs`` are TensorBoard's.
+    ``epoch=E-val_loss=V.ckpt`` are the best checkpoints, weights alone; ``last`` is what the run needs to go on, with
+    ``last_aside`` that of a run which was not gone on with; ``step(N)`` is a model as it was after N steps. Beside the
+    checkpoints lie the model's config and tokenizer, and the best weights in a folder that other programs read,
+    ``export``. ``record`` tells of the run, ``curve`` draws its losses, ``logs`` are TensorBoard's.
     """
 
     def __init__(self, path: str | Path):
@@ -50,8 +51,8 @@ class RunFolder:
     def best_checkpoint(self) -> Path:
         """The checkpoint with the lowest val_loss in its name.
 
-        Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal losses the higher ``-vN`` wins, which
-        was written later, then the name that sorts last.
+        Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal losses the higher ``-vN``
+        wins, which was written later, then the name that sorts last.
 
         Raises:
             UserError: the folder is missing or has no such file.
@@ -75,7 +76,9 @@ class RunFolder:
 
     def results(self) -> list[Path]:
         """What an earlier training has left that a new one would write over or be mixed up with."""
-        return [*sorted(self.path.glob("*.ckpt")), *self.steps(), *(path for path in (self.export, self.record) if path.exists())]
+        return [
+            *sorted(self.path.glob("*.ckpt")), *self.steps(),
+            *(path for path in (self.export, self.record) if path.exists())]
 
     def read_record(self) -> dict:
         """What ``record`` says; nothing where there is none."""
@@ -88,7 +91,8 @@ class RunFolder:
         write_json(self.record, record)
 
     def begin_anew(self, keep_last: bool) -> None:
-        """Take the last run's ``last`` and ``record`` out of the way; with ``keep_last`` the former is set aside as ``last_aside``."""
+        """Take the last run's ``last`` and ``record`` out of the way; with ``keep_last`` the former is set
+        aside as ``last_aside``."""
         if keep_last:
             os.replace(self.last, self.last_aside)
         self.last.unlink(missing_ok=True)

@@ -19,11 +19,13 @@ WINDOW = 1024  # tokens of a text seen at a time by a model without a last posit
 @torch.no_grad()
 def bits_per_character(model, tokenizer, examples: Sequence[GenerationExample], batch_size: int = 64,
                        progress: Progress = iter) -> dict[str, float]:
-    """How surprised ``model`` is at ``examples``: ``bits_per_char`` and ``nats_per_token``, and the tokens and characters counted.
+    """How surprised ``model`` is at ``examples``: ``bits_per_char`` and ``nats_per_token``,
+    and the tokens and characters counted.
 
-    Counted are the tokens after the control word and one eos, over the characters that those tokens cover: a figure in which
-    tokenizers and models compare. No text is cut off: one longer than the model's positions goes on in a next window. No
-    ``token_type_ids`` are fed, whatever the model was trained with. Source: Gao et al. (2020), "The Pile", section 3.1.
+    Counted are the tokens after the control word and one eos, over the characters that those tokens cover: a figure
+    in which tokenizers and models compare. No text is cut off: one longer than the model's positions goes on in a
+    next window. No ``token_type_ids`` are fed, whatever the model was trained with. Source: Gao et al. (2020), "The
+    Pile", section 3.1.
     """
     check_eos_token(tokenizer)
     store = TokenStore(examples, tokenizer, max_positions(model.config) or WINDOW, truncate=False)
@@ -34,7 +36,10 @@ def bits_per_character(model, tokenizer, examples: Sequence[GenerationExample], 
     with in_eval_mode(model):
         for rows in progress(np.array_split(order, math.ceil(len(order) / batch_size))):
             batch = data_collator([store[row] for row in rows])
-            losses, own = token_losses(model, {name: tensor.to(model.device) for name, tensor in batch.items()}, plain_head)
+            losses, own = token_losses(
+                model, {name: tensor.to(model.device) for name, tensor in batch.items()}, plain_head)
             nats, tokens = nats + float(losses[own].double().sum()), tokens + int(own.sum())
             characters += int(batch["characters"].sum())
-    return {"bits_per_char": nats / math.log(2) / characters, "nats_per_token": nats / tokens, "tokens": tokens, "characters": characters}
+    return {
+        "bits_per_char": nats / math.log(2) / characters, "nats_per_token": nats / tokens, "tokens": tokens,
+        "characters": characters}

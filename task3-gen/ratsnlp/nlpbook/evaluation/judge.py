@@ -39,7 +39,8 @@ class PolarityJudge:
                 return cls(kept["coefficients"], float(kept["intercept"]))
         from sklearn.linear_model import LogisticRegression
 
-        learnt = LogisticRegression(C=8, max_iter=1000).fit(cls._features(example.own_text for example in examples), polarities(examples))
+        learnt = LogisticRegression(C=8, max_iter=1000).fit(
+            cls._features(example.own_text for example in examples), polarities(examples))
         judge = cls(learnt.coef_[0].astype(np.float32), float(learnt.intercept_[0]))
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +67,8 @@ def polarities(examples: Iterable[GenerationExample]) -> np.ndarray:
 
 
 def agreement(judge: PolarityJudge, word: str, written: Sequence[str], human: Sequence[str]) -> dict:
-    """How many of the texts ``written`` after the control word ``word`` the judge takes for such, with the 95 % interval of their share,
-    and how many of those that people wrote under that label.
+    """How many of the texts ``written`` after the control word ``word`` the judge takes for such,
+    with the 95 % interval of their share, and how many of those that people wrote under that label.
 
     Raises:
         UserError: there are no human texts to compare with.
@@ -82,11 +83,14 @@ def agreement(judge: PolarityJudge, word: str, written: Sequence[str], human: Se
 
 def _shares(counts: dict) -> dict:
     return {
-        "accuracy": counts["written_right"] / counts["written"], "interval": wilson_interval(counts["written_right"], counts["written"]),
+        "accuracy": counts["written_right"] / counts["written"],
+        "interval": wilson_interval(counts["written_right"], counts["written"]),
         "human_accuracy": counts["human_right"] / counts["human"]}
 
 
 def combined_agreement(control: dict[str, dict]) -> dict:
     """The :func:`agreement` of all control words together."""
-    counts = {name: sum(each[name] for each in control.values()) for name in ("written", "written_right", "human", "human_right")}
+    counts = {
+        name: sum(each[name] for each in control.values())
+        for name in ("written", "written_right", "human", "human_right")}
     return counts | _shares(counts)

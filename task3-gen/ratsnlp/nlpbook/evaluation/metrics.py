@@ -11,7 +11,8 @@ LONG = 10  # syllables: of reviews as long as this, people hardly ever write one
 
 
 def syllables(text: str) -> str:
-    """The characters of ``text`` without white space, a Hangul syllable being one: the units of what is counted below."""
+    """The characters of ``text`` without white space, a Hangul syllable being one:
+    the units of what is counted below."""
     return "".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -32,21 +33,24 @@ def distinct(texts: Sequence[str], n: int) -> float:
 def repeated(texts: Sequence[str], n: int = 4) -> float:
     """The share of n-grams of syllables that stood in the same text before.
 
-    Source: Welleck et al. (2020), "Neural text generation with unlikelihood training", section 6.1, over all texts together.
+    Source: Welleck et al. (2020), "Neural text generation with unlikelihood training", section 6.1,
+    over all texts together.
     """
     grams = [ngrams(text, n) for text in texts]
     return 1 - sum(len(set(each)) for each in grams) / max(sum(map(len, grams)), 1)
 
 
 def self_bleu(texts: Sequence[str], n: int = 4) -> float:
-    """The mean BLEU of each text against all the others, over n-grams of syllables up to ``n``: high where texts are alike.
+    """The mean BLEU of each text against all the others, over n-grams of syllables up to ``n``:
+    high where texts are alike.
 
-    An n-gram that matches nothing counts 0.1; texts with fewer than ``n`` syllables are left out as hypotheses. Sources: Zhu et al.
-    (2018), "Texygen"; Papineni et al. (2002), "BLEU"; Chen & Cherry (2014), smoothing 1.
+    An n-gram that matches nothing counts 0.1; texts with fewer than ``n`` syllables are left out as hypotheses.
+    Sources: Zhu et al. (2018), "Texygen"; Papineni et al. (2002), "BLEU"; Chen & Cherry (2014), smoothing 1.
     """
     counts = [[Counter(ngrams(text, size)) for size in range(1, n + 1)] for text in texts]
     lengths = np.asarray([len(syllables(text)) for text in texts])
-    # What clips a count is the highest among the *other* texts: the highest of all, or the second where the text holds that itself.
+    # What clips a count is the highest among the *other* texts: the highest of all,
+    # or the second where the text holds that itself.
     best = [{} for _ in range(n)]
     for each in counts:
         for highest, counter in zip(best, each, strict=True):
@@ -71,9 +75,11 @@ def self_bleu(texts: Sequence[str], n: int = 4) -> float:
 
 
 def verbatim(texts: Sequence[str], training: Iterable[str], least: int = 0) -> float:
-    """The share of ``texts`` that stand in ``training`` as they are, white space aside, among those of ``least`` syllables and more.
+    """The share of ``texts`` that stand in ``training`` as they are, white space aside,
+    among those of ``least`` syllables and more.
 
-    People write a short review like "굿" again and again: a copy of a longer one is what tells that a model has learnt by heart.
+    People write a short review like "굿" again and again: a copy of a longer one is what tells that a
+    model has learnt by heart.
     """
     known = {syllables(text) for text in training}
     judged = [text for text in map(syllables, texts) if len(text) >= least]
@@ -89,7 +95,8 @@ def diversity(texts: Sequence[str], training: Iterable[str]) -> dict[str, float]
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """The interval that holds a share with 95 % confidence. Source: Wilson (1927); Brown, Cai & DasGupta (2001), section 3.1.1."""
+    """The interval that holds a share with 95 % confidence. Source: Wilson (1927);
+    Brown, Cai & DasGupta (2001), section 3.1.1."""
     if not trials:
         return 0.0, 1.0
     share = successes / trials

@@ -35,17 +35,20 @@ def report_table(report: dict) -> str:
     return "\n".join(["| | 모델 | 사람 |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def write_report(args, reviews: int, bits: dict, control: dict, diversity: dict, samples: dict[str, list[Sample]]) -> dict:
-    """Write ``report.json`` and ``report.md``, each whole or not at all, into ``args.report_dir``; returns what the former holds.
+def write_report(args, reviews: int, bits: dict, control: dict, diversity: dict,
+                 samples: dict[str, list[Sample]]) -> dict:
+    """Write ``report.json`` and ``report.md``, each whole or not at all, into ``args.report_dir``;
+    returns what the former holds.
 
-    ``bits`` is of :func:`~.bits.bits_per_character`, ``control`` of :func:`~.judge.agreement` by control word, ``diversity`` of
-    :func:`~.metrics.diversity` for ``model`` and ``human``, ``samples`` the texts by control word.
+    ``bits`` is of :func:`~.bits.bits_per_character`, ``control`` of :func:`~.judge.agreement` by control word,
+    ``diversity`` of :func:`~.metrics.diversity` for ``model`` and ``human``, ``samples`` the texts by control word.
     """
     written = [sample for texts in samples.values() for sample in texts]
     versions = {name: version(name) for name in ("torch", "transformers", "scikit-learn")}
     report = {
-        "model": args.downstream_model_dir or args.pretrained_model_name, "corpus": args.downstream_corpus_name, "reviews": reviews,
-        **bits, "control": control, "diversity": diversity, "ended": sum(sample.ended for sample in written) / len(written),
+        "model": args.downstream_model_dir or args.pretrained_model_name, "corpus": args.downstream_corpus_name,
+        "reviews": reviews, **bits, "control": control, "diversity": diversity,
+        "ended": sum(sample.ended for sample in written) / len(written),
         "samples": [f"{word} {sample.text}" for word, texts in samples.items() for sample in texts[:10]],
         "command": shlex.join(["python", f"task3-gen/{Path(sys.argv[0]).name}", *sys.argv[1:]]), "seed": args.seed,
         "arguments": asdict(args), "versions": {"python": platform.python_version(), **versions},

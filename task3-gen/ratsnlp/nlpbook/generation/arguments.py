@@ -1,4 +1,5 @@
-"""What the kinds of script can be told: training, on reviews or on one's own text, decoding (infer), measuring, serving."""
+"""What the kinds of script can be told: training, on reviews or on one's own text,
+decoding (infer), measuring, serving."""
 
 import re
 import shutil
@@ -26,8 +27,8 @@ from .options import DecodingOptions
 class BookArguments(Arguments):
     """ratsnlp 1.0.53's fields in its order.
 
-    Colab's paths became ``~/Korpora`` and a folder under ``output/``, and ``cpu_workers`` became 0 (two workers gain 2 % and
-    break a script without a main guard on macOS and Windows).
+    Colab's paths became ``~/Korpora`` and a folder under ``output/``, and ``cpu_workers`` became 0 (two workers gain
+    2 % and break a script without a main guard on macOS and Windows).
     """
 
     heading: ClassVar[str] = "학습"
@@ -40,9 +41,11 @@ class BookArguments(Arguments):
         str(OUTPUT / "checkpoint-generation"), "체크포인트와 기록을 저장할 폴더", path=True, group="체크포인트")
     max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 볼지", minimum=2, group="데이터")
     save_top_k: int = argument(1, "좋은 체크포인트를 몇 개 남길지(-1은 전부)", minimum=-1, group="체크포인트")
-    monitor: str = argument("min val_loss", "무엇이 가장 좋은 체크포인트인지: 'min 이름'이나 'max 이름'", group="체크포인트")
+    monitor: str = argument(
+        "min val_loss", "무엇이 가장 좋은 체크포인트인지: 'min 이름'이나 'max 이름'", group="체크포인트")
     seed: int | None = like(SeedArguments, "seed", None, group="학습")
-    overwrite_cache: bool = argument(False, "옛 라이브러리의 옵션: 여기에는 피처 캐시가 없어 효과가 없습니다", group="데이터")
+    overwrite_cache: bool = argument(
+        False, "옛 라이브러리의 옵션: 여기에는 피처 캐시가 없어 효과가 없습니다", group="데이터")
     force_download: bool = like(CorpusArguments, "force_download", group="데이터")
     test_mode: bool = argument(False, "배치 하나로 끝까지 돌려 보기(저장하지 않음)")
     learning_rate: float = argument(5e-5, "가장 높을 때의 학습률", above=0, maximum=1)
@@ -54,21 +57,26 @@ class BookArguments(Arguments):
 
 
 @dataclass
-class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArguments, OptimizerArguments, BookArguments):
+class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArguments, OptimizerArguments,
+                               BookArguments):
     """ratsnlp 1.0.53's fields in its order, then what is new here."""
 
-    recipe: str = argument("standard", "학습 방법: standard, 또는 ratsnlp 1.0.53과 똑같이 계산하는 book", choices=("standard", "book"),
-                           group="학습")
+    recipe: str = argument(
+        "standard", "학습 방법: standard, 또는 ratsnlp 1.0.53과 똑같이 계산하는 book", choices=("standard", "book"),
+        group="학습")
 
     def __post_init__(self):
         super().__post_init__()
         if not re.fullmatch(r"(min|max) (val_loss|val_bits_per_char|loss)", self.monitor):
-            raise UserError(f"monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 {self.monitor!r}입니다.")
+            raise UserError(
+                "monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 "
+                f"{self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
         for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer"):
             if self.recipe == "book" and getattr(self, name) != getattr(OptimizerArguments, name):
-                raise UserError(f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
+                raise UserError(
+                    f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
         if self.fp16:
             import torch
 
@@ -85,7 +93,8 @@ class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArgu
 
 @dataclass
 class GenerationPretrainArguments(GenerationTrainArguments):
-    """For pretraining from scratch: the text, and the shape of tokenizer and model. The corpus's fields are not used."""
+    """For pretraining from scratch: the text, and the shape of tokenizer and model.
+    The corpus's fields are not used."""
 
     heading: ClassVar[str] = "사전 학습"
 
@@ -100,11 +109,14 @@ class GenerationPretrainArguments(GenerationTrainArguments):
     def __post_init__(self):
         super().__post_init__()
         if self.recipe != "standard":
-            raise UserError(f"recipe: 사전 학습은 standard로만 하는데 {self.recipe!r}입니다. 파인튜닝(train_gen-N.py)에 쓰는 값입니다.")
+            raise UserError(
+                f"recipe: 사전 학습은 standard로만 하는데 {self.recipe!r}입니다. "
+                "파인튜닝(train_gen-N.py)에 쓰는 값입니다.")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd: n_head({self.n_head})의 배수여야 하는데 {self.n_embd}입니다.")
         if not Path(self.corpus_path).is_file():
-            raise UserError(f"corpus_path: {self.corpus_path!r} 파일이 없습니다. --corpus_path reviews.txt처럼 지정하세요.")
+            raise UserError(
+                f"corpus_path: {self.corpus_path!r} 파일이 없습니다. --corpus_path reviews.txt처럼 지정하세요.")
 
 
 @dataclass
@@ -117,34 +129,40 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
     heading: ClassVar[str] = "학습"
 
     dataset_path: str = argument(
-        "", "배울 글: UTF-8 .txt(한 줄에 글 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True, group="데이터")
+        "", "배울 글: UTF-8 .txt(한 줄에 글 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True,
+        group="데이터")
     model_type: str = argument("kogpt-mini", "시작할 모델: kogpt-mini, 허브 이름, 또는 모델 폴더", group="모델")
-    output_dir: str = argument(str(OUTPUT / "fine_tuned_models"), "체크포인트와 기록을 저장할 폴더", path=True, group="체크포인트")
+    output_dir: str = argument(
+        str(OUTPUT / "fine_tuned_models"), "체크포인트와 기록을 저장할 폴더", path=True, group="체크포인트")
     do_train: bool = argument(False, "학습합니다. 없으면 모델과 글을 읽어 크기만 보여 줍니다")
     text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것", group="데이터")
     label_column: str | None = argument(
         None, "글 앞에 제어 단어로 붙일 필드나 열: NSMC의 긍정과 부정처럼 쓰입니다", group="데이터")
     special_tokens: tuple[str, ...] = argument((), "토크나이저에 더할 특별한 토큰들", group="모델")
-    block_size: int = argument(256, "글을 몇 토큰씩 볼지: 더 긴 글은 이만큼씩 나누어 모두 배웁니다", minimum=2, group="데이터")
+    block_size: int = argument(
+        256, "글을 몇 토큰씩 볼지: 더 긴 글은 이만큼씩 나누어 모두 배웁니다", minimum=2, group="데이터")
     validation_split: float = argument(
         0.05, "글 가운데 배우지 않고 val_loss를 평가하는 데 쓸 비율", above=0, maximum=0.5, group="데이터")
     overwrite_output_dir: bool = argument(
         False, "output_dir에 있는 예전 학습의 결과를 지우고 처음부터", group="체크포인트")
     per_device_train_batch_size: int = argument(32, "한 배치에 글 몇 개를 볼지", minimum=1)
     num_train_epochs: int = argument(3, "글을 몇 번 볼지", minimum=1)
-    learning_rate: float = like(BookArguments, "learning_rate", help="가장 높을 때의 학습률. 작은 kogpt-mini에는 5e-4가 알맞습니다")
+    learning_rate: float = like(
+        BookArguments, "learning_rate", help="가장 높을 때의 학습률. 작은 kogpt-mini에는 5e-4가 알맞습니다")
     seed: int = like(SeedArguments, "seed", 42, group="학습")
 
     # As the scripts of Hugging Face have them.
     warmup_ratio: float = like(OptimizerArguments, "warmup_ratio", 0.0)
     weight_decay: float = like(OptimizerArguments, "weight_decay", 0.0)
     save_total_limit: int = like(
-        CheckpointArguments, "save_total_limit", 2, help="checkpoint-스텝 폴더를 몇 개 남길지(-1은 전부, 0은 만들지 않음)")
+        CheckpointArguments, "save_total_limit", 2,
+        help="checkpoint-스텝 폴더를 몇 개 남길지(-1은 전부, 0은 만들지 않음)")
 
     def __post_init__(self):
         super().__post_init__()
         if not self.dataset_path or not Path(self.dataset_path).exists():
-            raise UserError(f"dataset_path: {self.dataset_path!r} 파일이나 폴더가 없습니다. --dataset_path my.txt처럼 지정하세요.")
+            raise UserError(
+                f"dataset_path: {self.dataset_path!r} 파일이나 폴더가 없습니다. --dataset_path my.txt처럼 지정하세요.")
         if self.resume and self.overwrite_output_dir:
             raise UserError("resume과 overwrite_output_dir은 함께 쓸 수 없습니다. 이어서 하려면 --resume만 쓰세요.")
 
@@ -159,8 +177,9 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
         if self.resume or not results:
             return
         if not self.overwrite_output_dir:
-            raise UserError(f"output_dir: {folder.path}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
-                            "지우고 처음부터 하려면 --overwrite_output_dir을 붙이세요.")
+            raise UserError(
+                f"output_dir: {folder.path}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
+                "지우고 처음부터 하려면 --overwrite_output_dir을 붙이세요.")
         for path in results:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -169,9 +188,11 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
         own = {spec.name for spec in fields(GenerationTrainArguments)}
         same = {spec.name: getattr(self, spec.name) for spec in fields(self) if spec.name in own}
         return GenerationTrainArguments(
-            pretrained_model_name=self.model_type, downstream_task_name="text-generation", downstream_model_dir=self.output_dir,
-            downstream_corpus_root_dir=str(Path(self.dataset_path).resolve().parent), downstream_corpus_name=Path(self.dataset_path).name,
-            max_seq_length=self.block_size, batch_size=self.per_device_train_batch_size, epochs=self.num_train_epochs, **same)
+            pretrained_model_name=self.model_type, downstream_task_name="text-generation",
+            downstream_model_dir=self.output_dir,
+            downstream_corpus_root_dir=str(Path(self.dataset_path).resolve().parent),
+            downstream_corpus_name=Path(self.dataset_path).name, max_seq_length=self.block_size,
+            batch_size=self.per_device_train_batch_size, epochs=self.num_train_epochs, **same)
 
 
 @dataclass
@@ -198,7 +219,8 @@ class GenerationInferArguments(FinetunedArguments):
 class GenerationEvalArguments(SeedArguments, CorpusArguments, FinetunedArguments):
     """Which model is evaluated, on which corpus, and where the report goes.
 
-    ``report_dir`` is the model's own folder where it has one, and one under ``output/`` for a model of the hub or of this repository.
+    ``report_dir`` is the model's own folder where it has one, and one under ``output/`` for a model of the
+    hub or of this repository.
     """
 
     heading: ClassVar[str] = "평가"
@@ -223,8 +245,8 @@ class GenerationEvalArguments(SeedArguments, CorpusArguments, FinetunedArguments
 class GenerationDeployArguments(Arguments):
     """Which checkpoint is served, and where.
 
-    Of a folder, the checkpoint with the lowest val_loss in its name is taken (of equals, the one that was written last); of a
-    file, its folder is ``downstream_model_dir``.
+    Of a folder, the checkpoint with the lowest val_loss in its name is taken (of equals,
+    the one that was written last); of a file, its folder is ``downstream_model_dir``.
 
     Raises:
         UserError: neither folder nor file is named, the file is not there, or the folder holds no checkpoint.
@@ -232,8 +254,10 @@ class GenerationDeployArguments(Arguments):
 
     heading: ClassVar[str] = "모델"
 
-    pretrained_model_name: str | None = argument(None, "체크포인트 폴더에 모델 설정과 토크나이저가 없을 때 쓸 모델 이름")
-    downstream_model_dir: str | None = argument(None, "체크포인트가 있는 폴더: val_loss가 가장 낮은 것을 씁니다", path=True)
+    pretrained_model_name: str | None = argument(
+        None, "체크포인트 폴더에 모델 설정과 토크나이저가 없을 때 쓸 모델 이름")
+    downstream_model_dir: str | None = argument(
+        None, "체크포인트가 있는 폴더: val_loss가 가장 낮은 것을 씁니다", path=True)
     downstream_model_checkpoint_fpath: str | None = argument(None, "체크포인트 파일(폴더 대신)", path=True)
     host: str = argument("127.0.0.1", "기다릴 주소. 0.0.0.0이면 다른 컴퓨터에서도 접속할 수 있습니다", group="서버")
     port: int = argument(9000, "기다릴 포트", minimum=0, maximum=65535, group="서버")
@@ -252,9 +276,12 @@ class GenerationDeployArguments(Arguments):
 
     @property
     def model_name_or_dir(self) -> str:
-        """Where config and tokenizer are: beside the checkpoint, or, as ratsnlp 1.0.53 left none there, under the model's name."""
+        """Where config and tokenizer are: beside the checkpoint, or, as ratsnlp 1.0.53 left none there,
+        under the model's name."""
         if RunFolder(self.downstream_model_dir).config.is_file():
             return self.downstream_model_dir
         if self.pretrained_model_name is None:
-            raise UserError(f"{self.downstream_model_dir}에 config.json이 없습니다. --pretrained_model_name으로 어느 모델인지 알려 주세요.")
+            raise UserError(
+                f"{self.downstream_model_dir}에 config.json이 없습니다. "
+                "--pretrained_model_name으로 어느 모델인지 알려 주세요.")
         return self.pretrained_model_name

@@ -19,14 +19,15 @@ logger = logging.getLogger("ratsnlp")
 
 
 class GenerationDataset(Dataset):
-    """``ratings_{mode}.txt`` of ``args.downstream_corpus_root_dir/args.downstream_corpus_name`` as features; ``self[i]`` is a
-    :class:`GenerationFeatures`. The first examples are logged as the book shows them.
+    """``ratings_{mode}.txt`` of ``args.downstream_corpus_root_dir/args.downstream_corpus_name`` as features;
+    ``self[i]`` is a :class:`GenerationFeatures`. The first examples are logged as the book shows them.
 
     Raises:
         UserError: a malformed corpus, or an ``eos_token`` that is not in the tokenizer's vocabulary.
     """
 
-    def __init__(self, args, tokenizer, corpus, mode="train", convert_examples_to_features_fn=convert_examples_to_features):
+    def __init__(self, args, tokenizer, corpus, mode="train",
+                 convert_examples_to_features_fn=convert_examples_to_features):
         check_eos_token(tokenizer)
         if mode not in ("train", "val", "test"):
             raise UserError(f"mode: train, val, test 가운데 하나여야 하는데 {mode!r}입니다.")
@@ -40,7 +41,8 @@ class GenerationDataset(Dataset):
         logger.info("%s: 리뷰 %s개를 토큰으로 나눕니다…", mode, f"{len(examples):,}")
         started = time.time()
         self.features = convert_examples_to_features_fn(examples, tokenizer, args)
-        self.prompts = list(dict.fromkeys(example.control.rstrip() for example in examples))  # what its texts begin with
+        # what its texts begin with
+        self.prompts = list(dict.fromkeys(example.control.rstrip() for example in examples))
         logger.info("토큰으로 나누기까지 %.1f초", time.time() - started)
         for example, features in zip(examples[:5], self.features, strict=False):
             logger.info("*** Example ***")
@@ -70,7 +72,8 @@ class GenerationDataset(Dataset):
 
 
 class TextDataset(TokenStore):
-    """Texts of any length as windows of at most ``args.max_seq_length`` tokens, nothing cut off: see :class:`TokenStore`."""
+    """Texts of any length as windows of at most ``args.max_seq_length`` tokens,
+    nothing cut off: see :class:`TokenStore`."""
 
     def __init__(self, args, tokenizer, examples: Iterable[GenerationExample], source: str | Path):
         check_eos_token(tokenizer)
@@ -82,7 +85,8 @@ class TextDataset(TokenStore):
         self.start[every - 1 :: every] = self.start[every - 1 :: every].clip(min=1)
 
     def split(self, share: float, seed: int) -> tuple["TextDataset", "TextDataset"]:
-        """Two datasets over the same ids: the first without, the second with ``share`` of the texts (of a single text: of its windows).
+        """Two datasets over the same ids: the first without, the second with ``share`` of the texts (of a
+        single text: of its windows).
 
         Raises:
             UserError: there is nothing to split.
@@ -90,7 +94,9 @@ class TextDataset(TokenStore):
         many = len(self.offsets) > 2
         units = len(self.offsets) - 1 if many else len(self)
         if units < 2:
-            raise UserError(f"{self.source}: 글이 둘 이상이어야 배울 것과 잴 것으로 나눌 수 있는데 {len(self.offsets) - 1}개입니다.")
+            raise UserError(
+                f"{self.source}: 글이 둘 이상이어야 배울 것과 잴 것으로 나눌 수 있는데 "
+                f"{len(self.offsets) - 1}개입니다.")
         held_out = np.zeros(units, dtype=bool)
         held_out[np.random.default_rng(seed).permutation(units)[: max(round(units * share), 1)]] = True
         in_second = held_out[self.document] if many else held_out
@@ -103,7 +109,8 @@ class TextDataset(TokenStore):
 
 
 def load_text_datasets(args, tokenizer) -> tuple[TextDataset, TextDataset]:
-    """What ``args.dataset_path`` has to learn and what is held out of it (``args.validation_split``); says how the tokenizer fares with it.
+    """What ``args.dataset_path`` has to learn and what is held out of it (``args.validation_split``);
+    says how the tokenizer fares with it.
 
     Raises:
         UserError: as :func:`read_texts` and :meth:`TextDataset.split` do.
@@ -116,6 +123,7 @@ def load_text_datasets(args, tokenizer) -> tuple[TextDataset, TextDataset]:
     print(f"글 {len(dataset.offsets) - 1:,}개, 토큰 {len(dataset.ids):,}개, 글자마다 토큰 {rate:.2f}개: "
           f"창 {len(train):,}개를 배우고 {len(validation):,}개로 잽니다.")
     if rate > 1:
-        print(f"이 토크나이저는 한글을 바이트로 쪼개어 한 글자에 토큰 {rate:.2f}개를 씁니다. 한국어 토크나이저(kogpt-mini는 이 글에서 "
-              "얼마인지 --model_type kogpt-mini로 볼 수 있습니다)보다 느리고, 같은 길이에 담기는 글이 짧습니다.")
+        print(f"이 토크나이저는 한글을 바이트로 쪼개어 한 글자에 토큰 {rate:.2f}개를 씁니다. "
+              "한국어 토크나이저(kogpt-mini는 이 글에서 얼마인지 --model_type kogpt-mini로 볼 수 있습니다)보다 느리고, "
+              "같은 길이에 담기는 글이 짧습니다.")
     return train, validation

@@ -32,7 +32,8 @@ class GenerationExample:
 class GenerationFeatures:
     """What the book calls features: four lists of ``max_seq_length`` integers.
 
-    The last two are for ``val_bits_per_char`` alone: tokens of the control word, and characters that the other tokens cover.
+    The last two are for ``val_bits_per_char`` alone: tokens of the control word,
+    and characters that the other tokens cover.
     """
 
     input_ids: list[int]
@@ -44,28 +45,34 @@ class GenerationFeatures:
 
 
 class TokenStore(Dataset):
-    """Texts as token ids, one after another in one flat array; ``self[i]`` is a window of them, padded with eos to ``width`` tokens.
+    """Texts as token ids, one after another in one flat array; ``self[i]`` is a window of them,
+    padded with eos to ``width`` tokens.
 
-    Truncated texts have one window each. Else a text without a control word begins with eos, so that its first token is learnt too, and
-    a text longer than ``width`` continues in a next window, which begins with the last token of the one before: each token, and an eos
-    after the text, is predicted once. ``book_fields`` adds the lists that only the book's task reads.
+    Truncated texts have one window each. Else a text without a control word begins with eos, so that its first token is
+    learnt too, and a text longer than ``width`` continues in a next window, which begins with the last token of the one
+    before: each token, and an eos after the text, is predicted once. ``book_fields`` adds the lists that only the
+    book's task reads.
 
-    Shapes, for N texts with T tokens in all and W windows: ``ids`` (T,), ``offsets`` (N + 1,), ``control_tokens`` and ``characters``
-    (N,), ``document`` and ``start`` (W,). ``controls`` has the number of tokens of each control word.
+    Shapes, for N texts with T tokens in all and W windows: ``ids`` (T,), ``offsets`` (N + 1,), ``control_tokens`` and
+    ``characters`` (N,), ``document`` and ``start`` (W,). ``controls`` has the number of tokens of each control word.
     """
 
-    def __init__(self, examples: Iterable[GenerationExample], tokenizer, width: int, truncate: bool, book_fields: bool = False):
+    def __init__(self, examples: Iterable[GenerationExample], tokenizer, width: int, truncate: bool,
+                 book_fields: bool = False):
         self.tokenizer, self.width, self.book_fields = tokenizer, width, book_fields
         self.controls = {}
         dtype = np.uint16 if len(tokenizer) <= 2**16 else np.int32
-        flat, ends, characters, control_tokens = bytearray(), array("q", [0]), array("i"), array("i")  # they grow in place
+        # they grow in place
+        flat, ends, characters, control_tokens = bytearray(), array("q", [0]), array("i"), array("i")
         backend = _without_truncation(tokenizer.backend_tokenizer)
         for chunk in _chunks(examples):
-            encodings = backend.encode_batch_fast([example.text for example in chunk])  # without offsets, which take thrice the time
+            # without offsets, which take thrice the time
+            encodings = backend.encode_batch_fast([example.text for example in chunk])
             for example, encoding in zip(chunk, encodings, strict=True):
                 ids, upto, word = encoding.ids, len(example.text), example.control.rstrip()
                 if word not in self.controls:
-                    self.controls[word] = len(backend.encode(word).ids) if word else 0 if truncate else 1  # the eos before it
+                    self.controls[word] = (
+                        len(backend.encode(word).ids) if word else 0 if truncate else 1)  # the eos before it
                 if truncate and len(ids) > width:
                     ids, upto = ids[:width], backend.encode(example.text).offsets[width - 1][1]
                 elif not truncate and not word:
@@ -110,7 +117,8 @@ class TokenStore(Dataset):
         upto = [round(int(self.characters[document]) * share / max(int(last - first) - 1, 1)) for share in shares]
         return GenerationFeatures(
             input_ids=input_ids, attention_mask=[1] * len(ids) + [0] * padding,
-            token_type_ids=[0] * self.width if self.book_fields else None, labels=input_ids if self.book_fields else None,
+            token_type_ids=[0] * self.width if self.book_fields else None,
+            labels=input_ids if self.book_fields else None,
             control_tokens=int(self.control_tokens[document]) if start == 0 else 0, characters=int(upto[1] - upto[0]))
 
 
@@ -137,5 +145,6 @@ def _chunks(examples: Iterable[GenerationExample]) -> Iterator[list[GenerationEx
 
 
 def convert_examples_to_features(examples: list[GenerationExample], tokenizer, args) -> TokenStore:
-    """Tokenize and truncate to ``args.max_seq_length``; padding is eos, which no truncated text has: it has no end to learn."""
+    """Tokenize and truncate to ``args.max_seq_length``; padding is eos, which no truncated text has:
+    it has no end to learn."""
     return TokenStore(examples, tokenizer, args.max_seq_length, truncate=True, book_fields=True)

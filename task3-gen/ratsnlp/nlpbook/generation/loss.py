@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-# Rows of logits at a time. On a CPU they stay in its cache; larger tensors are also given back to the system and asked for again in each
-# step, which takes as long as computing them.
+# Rows of logits at a time. On a CPU they stay in its cache; larger tensors are also given back to the system and asked
+# for again in each step, which takes as long as computing them.
 ROWS = {"cpu": 128}
 ROWS_ELSEWHERE = 1024
 
@@ -23,7 +23,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             log_normalizer = logits.amax(dim=1, keepdim=True) - probabilities.amax(dim=1, keepdim=True).log()
             losses[rows] = (log_normalizer - logits.gather(1, of_rows)).squeeze(1)
             if learns:
-                gradients[rows] = probabilities.scatter_add_(1, of_rows, torch.full_like(of_rows, -1, dtype=torch.float32))
+                gradients[rows] = probabilities.scatter_add_(
+                    1, of_rows, torch.full_like(of_rows, -1, dtype=torch.float32))
         ctx.save_for_backward(states, weight, gradients)
         return losses
 
@@ -35,11 +36,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def linear_cross_entropy(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """``cross_entropy(states @ weight.T, targets, reduction="none")`` in float32: (T,), of states (T, D), weight (V, D), targets (T,).
+    """``cross_entropy(states @ weight.T, targets, reduction="none")`` in float32: (T,), of states (T, D),
+    weight (V, D), targets (T,).
 
-    The gradient of a row of logits, softmax minus one-hot, is known as soon as the row is: it is kept, in the dtype of the matrix
-    products, in the logits' place, so that there is one pass over the vocabulary instead of four. The products run in autocast's
-    dtype where it is on. Source: Wijmans et al. (2024), "Cut your losses in large-vocabulary language models".
+    The gradient of a row of logits, softmax minus one-hot, is known as soon as the row is: it is kept, in the dtype of
+    the matrix products, in the logits' place, so that there is one pass over the vocabulary instead of four. The
+    products run in autocast's dtype where it is on. Source: Wijmans et al. (2024), "Cut your losses in large-vocabulary
+    language models".
     """
     device = states.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
@@ -49,9 +52,11 @@ def linear_cross_entropy(states: torch.Tensor, weight: torch.Tensor, targets: to
 
 @torch.no_grad()
 def has_plain_head(model) -> bool:
-    """Whether the logits of ``model`` are its last hidden states times its output embedding and nothing else: no bias, scale or soft cap.
+    """Whether the logits of ``model`` are its last hidden states times its output embedding and nothing else:
+    no bias, scale or soft cap.
 
-    Shown on a few made-up hidden states, so large that a soft cap tells: they take the place of those that ``model`` computes.
+    Shown on a few made-up hidden states, so large that a soft cap tells: they take the place of those
+    that ``model`` computes.
     """
     head, body = model.get_output_embeddings(), model.base_model
     if type(head) is not torch.nn.Linear or head.bias is not None or body is model:
@@ -63,9 +68,11 @@ def has_plain_head(model) -> bool:
         outputs.last_hidden_state = states
         return outputs
 
-    hooks = [module.register_forward_hook(replace) for module in {body, model.get_decoder()}]  # OPT's model calls its decoder
+    # OPT's model calls its decoder
+    hooks = [module.register_forward_hook(replace) for module in {body, model.get_decoder()}]
     try:
-        with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):  # dropout, where the model is in training
+        # dropout, where the model is in training
+        with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
             logits = model(torch.zeros(1, 4, dtype=torch.long, device=model.device), use_cache=False).logits
     finally:
         for hook in hooks:
@@ -73,12 +80,14 @@ def has_plain_head(model) -> bool:
     return torch.allclose(logits, F.linear(states, head.weight), rtol=1e-3, atol=1e-2)
 
 
-def token_losses(model, batch: dict[str, torch.Tensor], plain_head: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,), and whether each is the text's own (T,).
+def token_losses(model, batch: dict[str, torch.Tensor],
+                 plain_head: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,),
+    and whether each is the text's own (T,).
 
-    Those that count are all real tokens but the first, and one eos after each text that was not truncated. A token is the text's own
-    unless it belongs to the control word; eos is. With a ``plain_head`` (:func:`has_plain_head`) no logits are computed for positions
-    that do not count; else they are the model's own. None: look which it is.
+    Those that count are all real tokens but the first, and one eos after each text that was not truncated. A token is
+    the text's own unless it belongs to the control word; eos is. With a ``plain_head`` (:func:`has_plain_head`) no
+    logits are computed for positions that do not count; else they are the model's own. None: look which it is.
     """
     lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
     width = int(lengths.max())
@@ -94,13 +103,15 @@ def token_losses(model, batch: dict[str, torch.Tensor], plain_head: bool | None 
     hidden = model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
     chosen = counts.flatten().nonzero().squeeze(1)  # index_select's gradient is quicker than a mask's
     states, total = hidden.flatten(0, 1).index_select(0, chosen), len(targets)
-    # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in 64s, so that they are few.
+    # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in
+    # 64s, so that they are few.
     states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
     return linear_cross_entropy(states, model.get_output_embeddings().weight, targets)[:total], own
 
 
 def book_loss(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """ratsnlp 1.0.53's: the mean over all ``batch_size × (max_seq_length - 1)`` positions, padding among them, in nats: a scalar."""
+    """ratsnlp 1.0.53's: the mean over all ``batch_size × (max_seq_length - 1)`` positions,
+    padding among them, in nats: a scalar."""
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
     logits = model(**inputs, use_cache=False).logits[:, :-1]
     return F.cross_entropy(logits.flatten(0, 1).float(), batch["labels"][:, 1:].flatten())

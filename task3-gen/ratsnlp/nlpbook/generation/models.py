@@ -14,18 +14,20 @@ from ..pretrained import load_config, load_model, load_tokenizer, use_special_to
 from ..run_folder import MODEL_PREFIX
 from .arguments import GenerationDeployArguments, GenerationInferArguments
 
-# Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold; today's GPT-2 makes them on the way.
+# Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold;
+# today's GPT-2 makes them on the way.
 _OLD_BUFFERS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)$")
 
 _BROKEN = "체크포인트가 아니거나, 잘렸거나 깨졌습니다. 다른 체크포인트를 지정하거나 다시 학습하세요."
 
 
 def load_model_and_tokenizer(args):
-    """``(model, tokenizer)`` of ``args.model_type`` on ``args.device``, with ``args.special_tokens`` added where they are not known yet.
+    """``(model, tokenizer)`` of ``args.model_type`` on ``args.device``, with ``args.special_tokens`` added
+    where they are not known yet.
 
-    Prints the device, the sizes before and after, and the number of parameters. New rows of the embedding are drawn around the mean of
-    the old ones (Hewitt, 2021, "Initializing new word embeddings for pretrained language models"); rows that a model has to spare are
-    used first.
+    Prints the device, the sizes before and after, and the number of parameters. New rows of the embedding are drawn
+    around the mean of the old ones (Hewitt, 2021, "Initializing new word embeddings for pretrained language models");
+    rows that a model has to spare are used first.
 
     Raises:
         UserError: as :func:`load_tokenizer` and :func:`load_model` do.
@@ -37,7 +39,8 @@ def load_model_and_tokenizer(args):
         added = tokenizer.add_tokens(list(args.special_tokens), special_tokens=True)
         if len(tokenizer) > rows:
             model.resize_token_embeddings(len(tokenizer))
-        print(f"특별한 토큰 {len(args.special_tokens)}개 가운데 {added}개를 더했습니다: 토큰 {tokens:,} → {len(tokenizer):,}개, "
+        print(f"특별한 토큰 {len(args.special_tokens)}개 가운데 {added}개를 더했습니다: "
+              f"토큰 {tokens:,} → {len(tokenizer):,}개, "
               f"임베딩 {rows:,} → {model.get_input_embeddings().num_embeddings:,}줄")
     model = model.to(resolve_device(args.device))
     every = sum(parameter.numel() for parameter in model.parameters())
@@ -50,8 +53,9 @@ def load_model_and_tokenizer(args):
 def initialize_control_words(model, tokenizer, alike: dict[str, str]) -> None:
     """Let the token of each word of ``alike`` begin as the mean of the tokens of a text that means the same.
 
-    What pretraining teaches of a control word is how people use it within a text, not that a text of its kind follows. Source:
-    Lester et al. (2021), "The power of scale for parameter-efficient prompt tuning", section 3.2 (class labels).
+    What pretraining teaches of a control word is how people use it within a text, not that a text of its kind
+    follows. Source: Lester et al. (2021), "The power of scale for parameter-efficient prompt tuning",
+    section 3.2 (class labels).
     """
     rows = model.get_input_embeddings().weight
     for word, text in alike.items():
@@ -60,10 +64,11 @@ def initialize_control_words(model, tokenizer, alike: dict[str, str]) -> None:
 
 
 def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
-    """The ``state_dict`` of a Lightning checkpoint, its names prefixed ``model.`` as in the file, checked to fit ``model``.
+    """The ``state_dict`` of a Lightning checkpoint, its names prefixed ``model.`` as in the file,
+    checked to fit ``model``.
 
-    ``weights_only=True``: a file that holds code is refused and nothing of it runs. The buffers of ratsnlp 1.0.53's checkpoints that
-    today's GPT-2 has no place for are passed over; everything else has to fit.
+    ``weights_only=True``: a file that holds code is refused and nothing of it runs. The buffers of ratsnlp 1.0.53's
+    checkpoints that today's GPT-2 has no place for are passed over; everything else has to fit.
 
     Raises:
         UserError: not a whole checkpoint, one that holds code, or one of another model.
@@ -72,7 +77,9 @@ def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
         checkpoint = torch.load(fpath, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "global" in str(error):
-            raise UserError(f"{fpath}: 가중치 말고 코드도 든 체크포인트라 열지 않았습니다. train_gen-N.py로 만든 것을 쓰세요.") from error
+            raise UserError(
+                f"{fpath}: 가중치 말고 코드도 든 체크포인트라 열지 않았습니다. "
+                "train_gen-N.py로 만든 것을 쓰세요.") from error
         raise UserError(f"{fpath}: {_BROKEN}") from error
     except (RuntimeError, EOFError, OSError) as error:
         raise UserError(f"{fpath}: {_BROKEN}") from error
@@ -111,7 +118,8 @@ def load_finetuned(folder: str | Path, pretrained_model_name: str | None = None)
 
 
 def load_for_inference(args: GenerationInferArguments, eos_token: str | None = None):
-    """``(model, tokenizer)``: the fine-tuned one if ``args`` names its folder, else the pretrained one; on the GPU where there is one."""
+    """``(model, tokenizer)``: the fine-tuned one if ``args`` names its folder, else the pretrained one;
+    on the GPU where there is one."""
     if args.downstream_model_dir is not None:
         model, tokenizer = load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
     else:

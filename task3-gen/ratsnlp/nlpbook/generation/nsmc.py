@@ -44,7 +44,8 @@ def _read_rows(file: Path):
                 raise UserError(f"{place}: 첫 줄은 'id<탭>document<탭>label'이어야 하는데 {_shortened(columns)}입니다.")
             continue
         if len(columns) != 3:
-            raise UserError(f"{place}: 'id<탭>리뷰<탭>라벨'의 세 칸이어야 하는데 {len(columns)}칸입니다: {_shortened(columns)}")
+            raise UserError(
+                f"{place}: 'id<탭>리뷰<탭>라벨'의 세 칸이어야 하는데 {len(columns)}칸입니다: {_shortened(columns)}")
         if columns[2] not in ("0", "1"):
             raise UserError(f"{place}: 라벨은 0(부정)이나 1(긍정)이어야 하는데 {columns[2]!r}입니다.")
         yield columns[1], columns[2]
@@ -58,7 +59,8 @@ def _shortened(columns: list[str]) -> str:
 
 
 def unescape(document: str) -> str:
-    """The review as its author wrote it: NSMC stores one that holds a ``"`` CSV-escaped, twice. Elsewhere a quote is a character.
+    """The review as its author wrote it: NSMC stores one that holds a ``"`` CSV-escaped, twice.
+    Elsewhere a quote is a character.
 
     >>> unescape('\"\"\"a \"\"\"\"b\"\"\"\"\"\"\"')
     'a "b"'

@@ -1,6 +1,7 @@
 """Decoding: every knob once, with its name, its Korean name, its default, its bounds and its help.
 
-Whatever shows, checks or hands on a knob reads it here: the settings that the tutorial compares, flags, the API, the page.
+Whatever shows, checks or hands on a knob reads it here: the settings that the tutorial compares,
+flags, the API, the page.
 """
 
 import math
@@ -22,7 +23,8 @@ def knob(korean: str, unnamed, help: str, **bounds):
 
 @dataclass
 class DecodingOptions(Arguments):
-    """How the next token is chosen. What is not named (None) is as transformers has it: where it samples, with a top-k of 50.
+    """How the next token is chosen. What is not named (None) is as transformers has it:
+    where it samples, with a top-k of 50.
 
     The knobs stand in the order in which they act. Raises UserError, naming the field, the bound and the value.
     """
@@ -43,7 +45,8 @@ class DecodingOptions(Arguments):
         super().__post_init__()
         if self.temperature is not None and 0 < self.temperature < SMALLEST_TEMPERATURE:
             raise UserError(
-                f"temperature: 0(그리디 서치)이거나 {SMALLEST_TEMPERATURE} 이상이어야 하는데 {self.temperature:g}입니다.")
+                f"temperature: 0(그리디 서치)이거나 {SMALLEST_TEMPERATURE} 이상이어야 하는데 "
+                f"{self.temperature:g}입니다.")
         if None not in (self.min_length, self.max_length) and self.min_length > self.max_length:
             raise UserError(f"min_length: max_length({self.max_length}) 이하여야 하는데 {self.min_length}입니다.")
 
@@ -67,14 +70,16 @@ class DecodingOptions(Arguments):
 
     @classmethod
     def from_request(cls, values: dict[str, Any], names: Iterable[str]) -> "DecodingOptions":
-        """The options of a request: numbers or numeric strings; of ``names`` those that are not in ``values`` have their default.
+        """The options of a request: numbers or numeric strings; of ``names`` those that are not in
+        ``values`` have their default.
 
         Raises:
             UserError: naming the field, the bound and the value.
         """
         specs = cls.specs(names)
         return cls(**{
-            spec.name: _number(spec.name, values[spec.name], cls.type_of(spec.name)) if spec.name in values else spec.metadata["unnamed"]
+            spec.name: _number(spec.name, values[spec.name], cls.type_of(spec.name))
+            if spec.name in values else spec.metadata["unnamed"]
             for spec in specs})
 
 

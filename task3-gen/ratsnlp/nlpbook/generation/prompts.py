@@ -23,10 +23,12 @@ def readable(tokenizer, token_ids) -> str:
 def encode_prompt(model, tokenizer, prompt: str, max_length: int = 50):
     """The token ids of ``prompt``, (1, T), on the model's device.
 
-    White space at its end is left off: a token begins with its space, so that a space alone would be one the model has hardly seen.
+    White space at its end is left off: a token begins with its space, so that a space alone would be one
+    the model has hardly seen.
 
     Raises:
-        UserError: the prompt is empty, leaves no room under ``max_length``, or ``max_length`` is beyond the model's positions.
+        UserError: the prompt is empty, leaves no room under ``max_length``, or ``max_length`` is
+            beyond the model's positions.
     """
     positions = max_positions(model.config)
     if positions is not None and max_length > positions:
@@ -36,13 +38,15 @@ def encode_prompt(model, tokenizer, prompt: str, max_length: int = 50):
     input_ids = tokenizer.encode(prompt.rstrip(), return_tensors="pt")
     length = input_ids.shape[1]
     if length >= max_length:
-        raise UserError(f"주어진 글이 {length}토큰이라 max_length({max_length})에 이어 쓸 자리가 없습니다. 글을 줄이세요.")
+        raise UserError(
+            f"주어진 글이 {length}토큰이라 max_length({max_length})에 이어 쓸 자리가 없습니다. 글을 줄이세요.")
     quiet_false_alarm()
     return input_ids.to(model.device)
 
 
 def quiet_false_alarm() -> None:
-    """Drop one warning of ``generate``: it leaves out a mask that hides nothing, and then misses it once one of several texts has ended."""
+    """Drop one warning of ``generate``: it leaves out a mask that hides nothing,
+    and then misses it once one of several texts has ended."""
     logging.getLogger("transformers.modeling_utils").addFilter(_is_no_false_alarm)
 
 

@@ -1,4 +1,5 @@
-"""How a batch becomes a step: the recipe of this library, and the book's, each with its loss, optimizer, order, precision and clipping."""
+"""How a batch becomes a step: the recipe of this library, and the book's, each with its loss, optimizer, order,
+precision and clipping."""
 
 import torch
 from torch.utils.data import RandomSampler, Sampler
@@ -10,8 +11,9 @@ from .loss import book_loss, token_losses
 
 
 class StandardRecipe:
-    """Real tokens and one eos count in the loss and nothing else, summed over the step; no ``token_type_ids`` (GPT-2 would add the
-    embedding of token 0 to every position); the learning rate warms up and decays, gradients are clipped, like lengths share a batch."""
+    """Real tokens and one eos count in the loss and nothing else, summed over the step; no ``token_type_ids`` (GPT-2
+    would add the embedding of token 0 to every position); the learning rate warms up and decays, gradients are clipped,
+    like lengths share a batch."""
 
     fixed_precision = None  # what the machine does well
 
@@ -32,14 +34,16 @@ class StandardRecipe:
     def training_loss(self, model, batch, plain_head: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """What is to be made small, and the mean over the tokens (nats) that is shown: two scalars.
 
-        The former is a sum, so that each token of an epoch weighs the same: like lengths share a batch, and the mean over a batch of short
-        reviews would give their tokens several times the weight of a long review's. Its divisor is one number for the whole run.
+        The former is a sum, so that each token of an epoch weighs the same: like lengths share a batch, and the mean
+        over a batch of short reviews would give their tokens several times the weight of a long review's. Its divisor
+        is one number for the whole run.
         """
         losses, _ = token_losses(model, batch, plain_head)
         return losses.sum() / self.tokens_per_step, losses.mean().detach()
 
     def val_loss(self, model, batch, losses: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """The mean of ``losses`` (nats, those of the batch's tokens), and how much the batch weighs in the mean over all batches."""
+        """The mean of ``losses`` (nats, those of the batch's tokens), and how much the batch weighs in the
+        mean over all batches."""
         return losses.mean(), len(losses)
 
     def optimizer(self, model, dataset, total_steps: int, fused: bool) -> dict | torch.optim.Optimizer:
@@ -48,7 +52,8 @@ class StandardRecipe:
         args = self.args
         self.tokens_per_step = float(args.batch_size * dataset.lengths.mean())
         kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
-        optimizer = kind(parameter_groups(model, args.weight_decay), lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
+        optimizer = kind(
+            parameter_groups(model, args.weight_decay), lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
         warmup_steps = args.warmup_steps or round(args.warmup_ratio * total_steps)
         schedule = get_linear_schedule_with_warmup(optimizer, warmup_steps, total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -60,8 +65,8 @@ class StandardRecipe:
 
 
 class BookRecipe:
-    """What ratsnlp 1.0.53 computed: padding counts, ``token_type_ids`` of zeros are fed, the learning rate is constant, gradients are not
-    clipped, the order is that of chance."""
+    """What ratsnlp 1.0.53 computed: padding counts, ``token_type_ids`` of zeros are fed, the learning rate is constant,
+    gradients are not clipped, the order is that of chance."""
 
     def __init__(self, args):
         self.args = args
@@ -94,5 +99,6 @@ RECIPES = {"standard": StandardRecipe, "book": BookRecipe}
 
 
 def training_sampler(dataset, args) -> Sampler:
-    """The order in which ``args.recipe`` learns ``dataset``: like lengths together, or, in the book's, that of chance."""
+    """The order in which ``args.recipe`` learns ``dataset``: like lengths together, or,
+    in the book's, that of chance."""
     return RECIPES[args.recipe](args).sampler(dataset)

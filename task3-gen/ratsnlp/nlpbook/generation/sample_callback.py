@@ -12,7 +12,8 @@ logger = logging.getLogger("ratsnlp")
 
 
 class SampleTexts(Callback):
-    """Lets the model write on from the data's prompts after each epoch, in the log and in TensorBoard: one sees it learn.
+    """Lets the model write on from the data's prompts after each epoch, in the log and in
+    TensorBoard: one sees it learn.
 
     Always with the same seed, and without touching the random state that training draws from.
     """
@@ -24,7 +25,8 @@ class SampleTexts(Callback):
             return
         dataset = trainer.train_dataloader.dataset
         texts = [
-            sample_texts(module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0].with_prompt
+            sample_texts(
+                module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0].with_prompt
             for prompt in dataset.prompts[: self.PROMPTS]]
         print(file=sys.stderr)  # not behind the progress bar
         for text in texts:

@@ -15,7 +15,8 @@ Progress = Callable[[Iterable], Iterable]  # tqdm, or nothing
 
 @dataclass(frozen=True)
 class Sample:
-    """A text without the ``prompt`` that it follows, whether the model ended it by itself, with eos, and both together."""
+    """A text without the ``prompt`` that it follows, whether the model ended it by itself,
+    with eos, and both together."""
 
     text: str
     ended: bool
@@ -25,11 +26,11 @@ class Sample:
 @torch.no_grad()
 def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: float = 0.92, max_new_tokens: int = 128,
                  batch_size: int = 100, progress: Progress = iter) -> list[Sample]:
-    """``count`` texts that ``model`` writes after ``prompt`` (after eos where it is empty), by sampling from the nucleus ``top_p`` alone
-    (no top-k, no penalty).
+    """``count`` texts that ``model`` writes after ``prompt`` (after eos where it is empty),
+    by sampling from the nucleus ``top_p`` alone (no top-k, no penalty).
 
-    The same seed gives the same texts on the same kind of machine; model and random state stay as they are. Source: Holtzman et al.
-    (2020), "The curious case of neural text degeneration".
+    The same seed gives the same texts on the same kind of machine; model and random state stay as they are. Source:
+    Holtzman et al. (2020), "The curious case of neural text degeneration".
     """
     quiet_false_alarm()
     ids = torch.tensor([tokenizer.encode(prompt.rstrip()) or [tokenizer.eos_token_id]], device=model.device)
@@ -39,7 +40,8 @@ def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: fl
         torch.manual_seed(seed)
         for start in progress(range(0, count, batch_size)):
             rows = ids.expand(min(batch_size, count - start), -1)
-            written = model.generate(rows, attention_mask=torch.ones_like(rows), do_sample=True, top_p=top_p, top_k=0, max_length=length)
+            written = model.generate(
+                rows, attention_mask=torch.ones_like(rows), do_sample=True, top_p=top_p, top_k=0, max_length=length)
             for row in written:
                 text = row[ids.shape[1] :]
                 ended = bool((text == tokenizer.eos_token_id).any())

@@ -31,9 +31,13 @@ def _sample(**named) -> DecodingOptions:
 
 SETTINGS = [
     Setting("그리디 서치: 매번 확률이 가장 높은 토큰 하나만 고릅니다. 몇 번을 실행해도 같은 글입니다.", _greedy()),
-    Setting("빔 서치: 후보 셋을 끝까지 비교해 전체 확률이 가장 높은 글을 고릅니다. [1]과 어디서 갈라지나요?", _greedy(num_beams=3)),
+    Setting(
+        "빔 서치: 후보 셋을 끝까지 비교해 전체 확률이 가장 높은 글을 고릅니다. [1]과 어디서 갈라지나요?",
+        _greedy(num_beams=3)),
     Setting("빔이 하나인 빔 서치는 그리디 서치입니다. [1]과 글자 하나까지 같습니다.", _greedy(num_beams=1)),
-    Setting("세 토큰이 한 번 나온 그대로는 다시 나오지 못합니다. [1]의 반복이 사라졌나요?", _greedy(no_repeat_ngram_size=3)),
+    Setting(
+        "세 토큰이 한 번 나온 그대로는 다시 나오지 못합니다. [1]의 반복이 사라졌나요?",
+        _greedy(no_repeat_ngram_size=3)),
     Setting("반복 페널티 1.0은 페널티가 없는 것입니다. [1]과 같습니다.", _greedy(repetition_penalty=1.0)),
     Setting("이미 나온 토큰의 점수를 조금 깎습니다. 어디부터 [5]와 달라지나요?", _greedy(repetition_penalty=1.1)),
     Setting("조금 더 깎습니다. 반복이 줄어드는 대신 무엇이 바뀌나요?", _greedy(repetition_penalty=1.2)),
@@ -42,7 +46,9 @@ SETTINGS = [
     Setting("하나 가운데 뽑으면 그리디 서치입니다. [1]과 같습니다.", _sample(top_k=1)),
     Setting("온도가 0에 가까우면 확률이 한 토큰에 쏠립니다. [1]과 거의 같습니다.", _sample(top_k=50, temperature=0.01)),
     Setting("온도 1.0은 모델의 확률 그대로입니다. [9]와 같습니다.", _sample(top_k=50, temperature=1.0)),
-    Setting("온도가 아주 높으면 50개가 모두 같은 확률이 됩니다. 글이 얼마나 무너지나요?", _sample(top_k=50, temperature=1e8)),
+    Setting(
+        "온도가 아주 높으면 50개가 모두 같은 확률이 됩니다. 글이 얼마나 무너지나요?",
+        _sample(top_k=50, temperature=1e8)),
     Setting("top-p 샘플링: 확률을 큰 것부터 더해 0.92가 될 때까지의 토큰에서 뽑습니다.", _sample(top_p=0.92)),
     Setting("0.01을 채우는 데는 토큰 하나면 됩니다. [1]과 같습니다.", _sample(top_p=0.01)),
     Setting("모두 함께: 반복은 막고, 가망 없는 토큰은 버리고, 남은 것에서 조금 차분하게 뽑습니다.", _sample(

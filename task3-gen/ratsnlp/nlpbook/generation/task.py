@@ -21,16 +21,20 @@ class GenerationTask(LightningModule):
     (:mod:`~ratsnlp.nlpbook.generation.recipes`).
 
     Raises:
-        UserError: ``args.max_seq_length`` is beyond the model's positions, or ``model`` is of another architecture than its weights.
+        UserError: ``args.max_seq_length`` is beyond the model's positions, or ``model`` is of another
+            architecture than its weights.
     """
 
     def __init__(self, model, args):
         super().__init__()
         positions = max_positions(model.config)
         if positions is not None and args.max_seq_length > positions:
-            raise UserError(f"max_seq_length: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 {args.max_seq_length}입니다.")
+            raise UserError(
+                f"max_seq_length: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 "
+                f"{args.max_seq_length}입니다.")
         check_architecture(model)
-        if model.dtype in (torch.float16, torch.bfloat16):  # transformers 5 keeps the file's, the book's 4 made float32 of it
+        # transformers 5 keeps the file's, the book's 4 made float32 of it
+        if model.dtype in (torch.float16, torch.bfloat16):
             logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))
             model = model.float()
         self.model, self.args, self.recipe = model, args, RECIPES[args.recipe](args)
@@ -41,7 +45,8 @@ class GenerationTask(LightningModule):
         return [SampleTexts(), *self.recipe.callbacks()]
 
     def on_fit_start(self):
-        self.train()  # from_pretrained leaves the model in eval mode, that is without dropout, and Lightning keeps the mode it finds
+        # from_pretrained leaves the model in eval mode, that is without dropout, and Lightning keeps the mode it finds
+        self.train()
 
     def training_step(self, batch, batch_idx):
         loss, shown = self.recipe.training_loss(self.model, batch, self.plain_head)
@@ -49,12 +54,14 @@ class GenerationTask(LightningModule):
         return loss
 
     def validation_step(self, batch, batch_idx):
-        # Lightning averages over batches by batch_size: by tokens and by characters these are the means over all of the data.
+        # Lightning averages over batches by batch_size: by tokens and by characters these are the
+        # means over all of the data.
         losses, own = token_losses(self.model, batch, self.plain_head)
         val_loss, weight = self.recipe.val_loss(self.model, batch, losses)
         self.log("val_loss", val_loss, prog_bar=True, batch_size=weight, sync_dist=True)
         characters = max(int(batch["characters"].sum()), 1)
-        self.log("val_bits_per_char", losses[own].sum() / (math.log(2) * characters), batch_size=characters, sync_dist=True)
+        self.log(
+            "val_bits_per_char", losses[own].sum() / (math.log(2) * characters), batch_size=characters, sync_dist=True)
 
     def configure_optimizers(self):
         fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")

@@ -9,14 +9,18 @@ from ..errors import UserError
 from .features import GenerationExample
 
 
-def read_texts(path: str | Path, text_column: str = "text", label_column: str | None = None) -> Iterator[GenerationExample]:
-    """The texts of a UTF-8 file or folder, one after another; white space around them is left off, empty ones are passed over.
+def read_texts(path: str | Path, text_column: str = "text",
+               label_column: str | None = None) -> Iterator[GenerationExample]:
+    """The texts of a UTF-8 file or folder, one after another; white space around them is left off,
+    empty ones are passed over.
 
-    A ``.jsonl`` file has an object a line, ``.csv`` and ``.tsv`` a header line (in ``.tsv`` a quote is a character), a folder one
-    text in each ``.txt`` file; any other file has one text a line. With ``label_column`` its value and a space come before the text.
+    A ``.jsonl`` file has an object a line, ``.csv`` and ``.tsv`` a header line (in ``.tsv`` a quote is a character), a
+    folder one text in each ``.txt`` file; any other file has one text a line. With ``label_column`` its value and a
+    space come before the text.
 
     Raises:
-        UserError: not UTF-8, or a line without the columns that were asked for (naming file, line number and what was expected).
+        UserError: not UTF-8, or a line without the columns that were asked for (naming file,
+            line number and what was expected).
     """
     path = Path(path)
     wanted = [name for name in (text_column, label_column) if name is not None]
@@ -92,7 +96,8 @@ def _table(path: Path, wanted: list[str]) -> Iterator[list[str]]:
                     raise UserError(f"{place}: 첫 줄처럼 {len(header)}칸이어야 하는데 {len(row)}칸입니다.")
                 yield [row[column] for column in columns]
     except csv.Error as error:
-        raise UserError(f"{path} {rows.line_num}번째 줄: CSV로 읽을 수 없습니다({error}). 따옴표가 닫혔는지 보세요.") from error
+        raise UserError(
+            f"{path} {rows.line_num}번째 줄: CSV로 읽을 수 없습니다({error}). 따옴표가 닫혔는지 보세요.") from error
 
 
 def _check_columns(place: str, wanted: list[str], there) -> None:

@@ -16,13 +16,14 @@ SPECIAL_TOKENS = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]  
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
 
-def train_tokenizer(texts: list[str], vocab_size: int, words: tuple[str, ...] = (), kind: str = "unigram") -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: list[str], vocab_size: int, words: tuple[str, ...] = (),
+                    kind: str = "unigram") -> PreTrainedTokenizerFast:
     """Learn ``vocab_size`` tokens, the special ones and 256 bytes among them. ``words`` are learnt as one token each.
 
-    A space is written ``▁`` and starts the word after it. Rare characters, emoji for instance, become their UTF-8 bytes, so no text
-    encodes to ``<unk>``, and decoding gives the text back. ``kind`` is ``bpe`` or ``unigram``. Sources: Sennrich et al. (2016), "Neural
-    machine translation of rare words with subword units"; Kudo (2018), "Subword regularization"; byte fallback and ``▁`` as in
-    SentencePiece (Kudo and Richardson, 2018).
+    A space is written ``▁`` and starts the word after it. Rare characters, emoji for instance, become their UTF-8
+    bytes, so no text encodes to ``<unk>``, and decoding gives the text back. ``kind`` is ``bpe`` or ``unigram``.
+    Sources: Sennrich et al. (2016), "Neural machine translation of rare words with subword units"; Kudo (2018),
+    "Subword regularization"; byte fallback and ``▁`` as in SentencePiece (Kudo and Richardson, 2018).
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -35,7 +36,8 @@ def train_tokenizer(texts: list[str], vocab_size: int, words: tuple[str, ...] = 
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>", mask_token="<mask>")
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
+        mask_token="<mask>")
 
 
 def _learn_bpe(tokenizer: Tokenizer, texts: list[str], size: int, words: tuple[str, ...]) -> None:
@@ -50,7 +52,8 @@ def _learn_bpe(tokenizer: Tokenizer, texts: list[str], size: int, words: tuple[s
 
 def _learn_unigram(tokenizer: Tokenizer, texts: list[str], size: int, words: tuple[str, ...]) -> None:
     counts = Counter(itertools.chain.from_iterable(texts))
-    rare = dict.fromkeys((ord(character) for character, _ in counts.most_common()[size // 4 :]), " ")  # the trainer keeps them all
+    # the trainer keeps them all
+    rare = dict.fromkeys((ord(character) for character, _ in counts.most_common()[size // 4 :]), " ")
     # Parted from what follows it, a "<" never begins the token of a byte, which a text may have written out.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([tokenizer.pre_tokenizer, pre_tokenizers.Split("<", "isolated")])
     trainer = trainers.UnigramTrainer(vocab_size=size, max_piece_length=16, show_progress=False)

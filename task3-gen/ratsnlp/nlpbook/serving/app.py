@@ -22,12 +22,14 @@ KNOBS = ("min_length", "max_length", "top_p", "top_k", "repetition_penalty", "no
 def guide() -> str:
     """The book's guide text: what each knob may be."""
     rows = [f"{spec.name}: {spec.metadata['minimum']:g} 이상 {spec.metadata['maximum']:g} 이하의 "
-            f"{'정수' if DecodingOptions.type_of(spec.name) is int else '실수'}" for spec in DecodingOptions.specs(KNOBS)]
+            f"{'정수' if DecodingOptions.type_of(spec.name) is int else '실수'}"
+            for spec in DecodingOptions.specs(KNOBS)]
     return "\n".join(["처리 중 오류가 발생했습니다.", "변수의 입력 범위를 확인하세요.", "", *rows])
 
 
 def parse_request(body) -> dict[str, Any]:
-    """The eight arguments of ``inference_fn`` out of a request's JSON: numbers or numeric strings; absent ones get their default.
+    """The eight arguments of ``inference_fn`` out of a request's JSON: numbers or numeric strings;
+    absent ones get their default.
 
     Raises:
         UserError: naming the field, the bound and the value.
@@ -51,8 +53,9 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
     """The Flask app: ``GET /`` is the page, ``POST /api`` calls ``inference_fn``, one request at a time.
 
     Args:
-        inference_fn: takes ``prompt, min_length, max_length, top_p, top_k, repetition_penalty, no_repeat_ngram_size, temperature``,
-            returns ``{"result": text}``. A :class:`UserError` that it raises is told to the client as HTTP 400.
+        inference_fn: takes ``prompt, min_length, max_length, top_p, top_k, repetition_penalty,
+            no_repeat_ngram_size, temperature``, returns ``{"result": text}``. A :class:`UserError` that it raises
+            is told to the client as HTTP 400.
         template_folder: where ``server_page`` lies; the project's ``templates/`` by default.
         is_colab: ratsnlp's; accepted, and without effect (nothing is downloaded, no tunnel is opened).
 
@@ -84,7 +87,8 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
     def http_error(error):
         messages = {
             400: "요청이 올바른 JSON이 아닙니다.", 404: "없는 주소입니다.", 405: "이 주소에서 쓸 수 없는 방법입니다.",
-            413: f"요청이 너무 큽니다({MAX_BODY // 1024} KiB까지).", 415: "Content-Type은 application/json이어야 합니다.",
+            413: f"요청이 너무 큽니다({MAX_BODY // 1024} KiB까지).",
+            415: "Content-Type은 application/json이어야 합니다.",
             500: "서버에서 오류가 났습니다. 서버의 기록을 확인하세요.",
         }
         return jsonify(error=messages.get(error.code, error.description), result=guide()), error.code

@@ -1,1 +1,2 @@
-"""How any task of this library is trained: the trainer, resuming, records, optimizers, fast layers. It knows no task."""
+"""How any task of this library is trained: the trainer, resuming, records, optimizers,
+fast layers. It knows no task."""

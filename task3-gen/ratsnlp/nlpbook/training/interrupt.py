@@ -5,7 +5,8 @@ import threading
 
 
 class Interrupt:
-    """Takes SIGINT and SIGTERM from :meth:`watch` to :meth:`release`: the first is noted in ``signal``, a second ends the process.
+    """Takes SIGINT and SIGTERM from :meth:`watch` to :meth:`release`: the first is noted in ``signal``,
+    a second ends the process.
 
     Only the main thread of a process may take signals; elsewhere nothing is taken.
     """

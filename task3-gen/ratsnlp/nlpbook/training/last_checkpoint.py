@@ -14,10 +14,12 @@ from .random_state import random_state, set_random_state
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes ``last.ckpt``: weights, optimizer, schedule, place in the data, random states, and what the other callbacks keep.
+    """Writes ``last.ckpt``: weights, optimizer, schedule, place in the data, random states,
+    and what the other callbacks keep.
 
-    It does so every ``save_steps`` steps, after each epoch, and on Ctrl-C or SIGTERM at the end of the step under way; the script then
-    ends with 130 or 143. Lightning's own checkpoints know neither the random states nor the order of the data.
+    It does so every ``save_steps`` steps, after each epoch, and on Ctrl-C or SIGTERM at the end of the step under
+    way; the script then ends with 130 or 143. Lightning's own checkpoints know neither the random states nor the
+    order of the data.
     """
 
     def __init__(self, args):
@@ -50,7 +52,8 @@ class LastCheckpoint(Checkpoint):
             return
         self.step = trainer.global_step
         due = self.args.save_steps and self.step % self.args.save_steps == 0
-        if (due or self.interrupt.signal) and batch_idx + 1 < trainer.num_training_batches:  # else soon, after the epoch's validation
+        # else soon, after the epoch's validation
+        if (due or self.interrupt.signal) and batch_idx + 1 < trainer.num_training_batches:
             self._save(trainer, module, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer, module):
@@ -78,5 +81,7 @@ def read_last_checkpoint(file: Path) -> dict:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         LastCheckpoint.place(checkpoint)
     except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: 이어서 할 수 있는 체크포인트가 아니거나 깨졌습니다. 지우고 다시 실행하면 처음부터 학습합니다.") from error
+        raise UserError(
+            f"{file}: 이어서 할 수 있는 체크포인트가 아니거나 깨졌습니다. "
+            "지우고 다시 실행하면 처음부터 학습합니다.") from error
     return checkpoint

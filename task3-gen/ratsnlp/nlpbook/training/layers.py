@@ -9,7 +9,8 @@ from pytorch_lightning.callbacks import Callback
 
 
 def byte_dropout(states: torch.Tensor, p: float) -> torch.Tensor:
-    """Dropout that draws one byte for an element: a CPU draws its random numbers one after another, here an eighth as many of them.
+    """Dropout that draws one byte for an element: a CPU draws its random numbers one after another,
+    here an eighth as many of them.
 
     ``p`` is rounded to a multiple of 1/256.
     """
@@ -18,7 +19,8 @@ def byte_dropout(states: torch.Tensor, p: float) -> torch.Tensor:
         return F.dropout(states, p)
     words = torch.empty(-(-states.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
     keep = torch.empty(states.shape, dtype=states.dtype)
-    torch.ge(words.view(torch.uint8)[: states.numel()].view(states.shape), threshold, out=keep)  # 1 or 0, in the dtype of the states
+    # 1 or 0, in the dtype of the states
+    torch.ge(words.view(torch.uint8)[: states.numel()].view(states.shape), threshold, out=keep)
     return states * keep.mul_(256 / (256 - threshold))
 
 
@@ -32,14 +34,15 @@ class ByteDropout(torch.nn.Dropout):
 def byte_eager_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **_):
     """The eager attention of transformers with :func:`byte_dropout`, scores scaled and masked in the product itself.
 
-    Shapes: query (batch, heads, width, head width), key and value too, but of fewer heads where several queries share one (Llama),
-    attention_mask (batch or 1, 1, width, width).
+    Shapes: query (batch, heads, width, head width), key and value too, but of fewer heads where several queries share
+    one (Llama), attention_mask (batch or 1, 1, width, width).
     """
     shared = query.shape[1] // key.shape[1]
     if shared > 1:
         key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
     shape = (*query.shape[:3], key.shape[2])
-    # By bfloat16's lowest, to which autocast may take it: float32's would become -inf there, and a row that sees nothing NaN.
+    # By bfloat16's lowest, to which autocast may take it: float32's would become -inf there,
+    # and a row that sees nothing NaN.
     bias = attention_mask.clamp(min=torch.finfo(torch.bfloat16).min).to(query.dtype).expand(shape).flatten(0, 1)
     scores = torch.baddbmm(bias, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling).view(shape)
     weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
@@ -52,7 +55,8 @@ BYTE_EAGER = "byte_eager"  # its name for model.set_attn_implementation
 
 
 def use_byte_eager(model) -> None:
-    """Let ``model`` attend by :func:`byte_eager_attention` where that is known to be its own attention: others add caps or sinks."""
+    """Let ``model`` attend by :func:`byte_eager_attention` where that is known to be its own attention:
+    others add caps or sinks."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     if model.config.model_type in ("gpt2", "gpt_neox", "opt", "phi", "llama", "qwen2", "qwen3"):
@@ -62,7 +66,8 @@ def use_byte_eager(model) -> None:
 
 
 def use_fast_layers(model: torch.nn.Module) -> list[tuple[torch.nn.Module, str, torch.nn.Module]]:
-    """Give ``model`` :class:`ByteDropout`, and PyTorch's GELU in one pass where GPT-2's ``gelu_new`` is written out in seven.
+    """Give ``model`` :class:`ByteDropout`, and PyTorch's GELU in one pass where GPT-2's ``gelu_new``
+    is written out in seven.
 
     Returns what was there: parents, names, layers.
     """
@@ -85,8 +90,8 @@ def use_fast_layers(model: torch.nn.Module) -> list[tuple[torch.nn.Module, str, 
 class FastLayers(Callback):
     """Trains with fast layers, and gives the model its own back at the end.
 
-    On a CPU also with :func:`byte_eager_attention` up to a ``width`` of 256 tokens: up to there PyTorch's fused attention takes it longer
-    than its parts one by one.
+    On a CPU also with :func:`byte_eager_attention` up to a ``width`` of 256 tokens:
+    up to there PyTorch's fused attention takes it longer than its parts one by one.
     """
 
     def __init__(self, width: int):
@@ -115,7 +120,8 @@ class FastLayers(Callback):
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees: glibc else gives tensors back to Linux and gets them again, zeroed, in each step.
+    """Let this process keep what it frees: glibc else gives tensors back to Linux and gets them
+    again, zeroed, in each step.
 
     Source: ``man 3 mallopt``: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD at its maximum. Nothing happens elsewhere.
     """

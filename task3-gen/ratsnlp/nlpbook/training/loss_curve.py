@@ -9,7 +9,8 @@ logger = logging.getLogger("ratsnlp")
 
 
 def draw_losses(curve: dict[str, list[tuple[int, float]]], file: Path) -> None:
-    """Draw losses over steps as a PNG, whole or not at all; where matplotlib is not installed the log says so instead."""
+    """Draw losses over steps as a PNG, whole or not at all; where matplotlib is not installed
+    the log says so instead."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -13,8 +13,8 @@ SPIKE = 2.0  # nats above the lowest such average: seven times as perplexed as i
 
 
 class LossGuard:
-    """Raises where a loss is NaN or has soared: its average over ``WINDOW`` steps is ``SPIKE`` nats above the lowest that it has been,
-    or one nat above that of guessing among ``classes``."""
+    """Raises where a loss is NaN or has soared: its average over ``WINDOW`` steps is ``SPIKE`` nats above the lowest
+    that it has been, or one nat above that of guessing among ``classes``."""
 
     def __init__(self, classes: int, learning_rate: float):
         self.learning_rate = learning_rate
@@ -32,7 +32,8 @@ class LossGuard:
         self.average += (loss - self.average) / min(self.count, WINDOW)
         if not math.isfinite(loss) or self.average > self.lowest + SPIKE:
             raise UserError(
-                f"{step}걸음에서 학습을 멈췄습니다: loss가 {loss:.2f}까지 튀었습니다. 앞서 저장한 체크포인트는 그대로 있습니다. "
+                f"{step}걸음에서 학습을 멈췄습니다: loss가 {loss:.2f}까지 튀었습니다. "
+                "앞서 저장한 체크포인트는 그대로 있습니다. "
                 f"learning_rate({self.learning_rate})를 절반 이하로 줄이거나 warmup_ratio를 늘려 다시 학습하세요.")
         if self.count >= 20:
             self.lowest = min(self.lowest, self.average)
@@ -51,7 +52,8 @@ class LossWatch(Callback):
         self.curve = {"loss": [], "val_loss": []}  # (step, nats)
 
     def state_dict(self):
-        return {"pending": [float(loss) for loss in self.pending], "guard": self.guard.state_dict(), "curve": self.curve}
+        return {
+            "pending": [float(loss) for loss in self.pending], "guard": self.guard.state_dict(), "curve": self.curve}
 
     def load_state_dict(self, state):
         self.pending, self.guard_state, self.curve = state["pending"], state["guard"], state["curve"]

@@ -1,4 +1,5 @@
-"""The model as other programs read it: config and tokenizer beside the checkpoints, a folder every so many steps, the best at the end."""
+"""The model as other programs read it: config and tokenizer beside the checkpoints,
+a folder every so many steps, the best at the end."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +15,8 @@ from .checkpoint_io import check_weights
 
 
 class ModelFiles(Callback):
-    """Writes config and tokenizer when training starts, and, with ``save_total_limit``, ``checkpoint-STEP`` every ``save_steps`` steps."""
+    """Writes config and tokenizer when training starts, and, with ``save_total_limit``,
+    ``checkpoint-STEP`` every ``save_steps`` steps."""
 
     def __init__(self, args):
         self.args, self.folder = args, RunFolder(args.downstream_model_dir)
@@ -44,18 +46,21 @@ class ModelFiles(Callback):
 
 
 def check_same_model(folder: RunFolder, model, tokenizer) -> None:
-    """Raises UserError where ``folder`` holds checkpoints of another model, which new config and tokenizer files would make unreadable."""
+    """Raises UserError where ``folder`` holds checkpoints of another model, which new config and tokenizer files
+    would make unreadable."""
     if not folder.config.is_file() or not folder.has_checkpoints():
         return
     there = load_config(str(folder.path))
     shape = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers")
     same_shape = all(getattr(there, name, None) == getattr(model.config, name, None) for name in shape)
     if not same_shape or load_tokenizer(str(folder.path)).get_vocab() != tokenizer.get_vocab():
-        raise UserError(f"{folder.path}에는 다른 모델의 체크포인트가 있습니다. --downstream_model_dir로 다른 폴더를 지정하세요.")
+        raise UserError(
+            f"{folder.path}에는 다른 모델의 체크포인트가 있습니다. --downstream_model_dir로 다른 폴더를 지정하세요.")
 
 
 def save_model(folder: Path, model, tokenizer, state_dict: dict[str, torch.Tensor] | None = None) -> None:
-    """``save_pretrained`` of model and tokenizer, whole or not at all; ``state_dict`` instead of the model's weights where it is given."""
+    """``save_pretrained`` of model and tokenizer, whole or not at all; ``state_dict`` instead of the model's
+    weights where it is given."""
     with whole_folder(folder) as unfinished:
         model.save_pretrained(unfinished, state_dict=state_dict)
         save_tokenizer(tokenizer, unfinished)
@@ -67,4 +72,6 @@ def export_best(folder: RunFolder, model, tokenizer, best: Path) -> None:
 
     disable_progress_bar()
     state_dict = torch.load(best, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    save_model(folder.export, model, tokenizer, {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in state_dict.items()})
+    save_model(
+        folder.export, model, tokenizer,
+        {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in state_dict.items()})

@@ -6,9 +6,11 @@ import torch
 
 
 class BookAdamW(torch.optim.AdamW):
-    """The AdamW of transformers 4 with its eps of 1e-6, which it adds before the bias correction and PyTorch adds after it.
+    """The AdamW of transformers 4 with its eps of 1e-6, which it adds before the bias correction
+    and PyTorch adds after it.
 
-    Source: ``transformers/optimization.py`` of 4.28; Kingma & Ba (2015), the remark on efficiency at the end of section 2.
+    Source: ``transformers/optimization.py`` of 4.28; Kingma & Ba (2015), the remark on efficiency
+    at the end of section 2.
     """
 
     def step(self, closure=None):
@@ -21,9 +23,9 @@ class BookAdamW(torch.optim.AdamW):
 class MuonAdamW(torch.optim.Optimizer):
     """Muon for the groups that are marked ``hidden``, AdamW for the rest; both at the same learning rate.
 
-    Muon makes a matrix's update orthogonal, so that no direction of it outweighs the others; scaled to the size of AdamW's
-    updates, it takes AdamW's rate. Sources: Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks"; Liu et al.
-    (2025), "Muon is scalable for LLM training", section 2.2.
+    Muon makes a matrix's update orthogonal, so that no direction of it outweighs the others; scaled to the size of
+    AdamW's updates, it takes AdamW's rate. Sources: Jordan et al. (2024), "Muon: an optimizer for hidden layers in
+    neural networks"; Liu et al. (2025), "Muon is scalable for LLM training", section 2.2.
     """
 
     def __init__(self, groups: list[dict], lr: float, eps: float, fused: bool):
@@ -48,12 +50,16 @@ class MuonAdamW(torch.optim.Optimizer):
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:
-    """The parameters of ``model`` in three groups: matrices inside the layers (``hidden``), embeddings, and vectors, which do not decay."""
+    """The parameters of ``model`` in three groups: matrices inside the layers (``hidden``), embeddings,
+    and vectors, which do not decay."""
     embeddings = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
     embeddings.append(model.get_output_embeddings().weight)
     embedded = {id(parameter) for parameter in embeddings}
     matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
     return [
-        {"params": [matrix for matrix in matrices if id(matrix) not in embedded], "weight_decay": weight_decay, "hidden": True},
-        {"params": [matrix for matrix in matrices if id(matrix) in embedded], "weight_decay": weight_decay, "hidden": False},
-        {"params": [parameter for parameter in model.parameters() if parameter.dim() < 2], "weight_decay": 0.0, "hidden": False}]
+        {"params": [matrix for matrix in matrices if id(matrix) not in embedded],
+         "weight_decay": weight_decay, "hidden": True},
+        {"params": [matrix for matrix in matrices if id(matrix) in embedded],
+         "weight_decay": weight_decay, "hidden": False},
+        {"params": [parameter for parameter in model.parameters() if parameter.dim() < 2],
+         "weight_decay": 0.0, "hidden": False}]

@@ -1,4 +1,5 @@
-"""The order of the data, which depends on seed and epoch alone, so that a run that is resumed knows what it has seen."""
+"""The order of the data, which depends on seed and epoch alone, so that a run that is resumed
+knows what it has seen."""
 
 from itertools import islice
 
@@ -7,7 +8,8 @@ from torch.utils.data import DataLoader, Sampler
 
 
 class EpochOrder(Sampler):
-    """The indices of ``sampler`` in an order that depends on seed and epoch alone; the first epoch begins after ``done`` of them."""
+    """The indices of ``sampler`` in an order that depends on seed and epoch alone;
+    the first epoch begins after ``done`` of them."""
 
     def __init__(self, sampler: Sampler, seed: int, epoch: int = 0, done: int = 0):
         self.sampler, self.seed, self.epoch, self.done = sampler, seed, epoch, done
@@ -34,4 +36,5 @@ def order_by_epoch(loader, seed: int, epoch: int = 0, batches_done: int = 0) -> 
         return
     loader.generator = torch.Generator().manual_seed(seed)
     if loader.batch_sampler is not None:
-        loader.batch_sampler.sampler = EpochOrder(loader.batch_sampler.sampler, seed, epoch, batches_done * loader.batch_size)
+        loader.batch_sampler.sampler = EpochOrder(
+            loader.batch_sampler.sampler, seed, epoch, batches_done * loader.batch_size)

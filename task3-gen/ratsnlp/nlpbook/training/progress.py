@@ -28,10 +28,12 @@ class ProgressBar(TQDMProgressBar):
         print()  # what is told next begins on a line of its own, not behind the bar
 
     def get_metrics(self, trainer, module):
-        metrics = {name: f"{value:.2f}" for name, value in super().get_metrics(trainer, module).items() if name != "v_num"}
+        metrics = {
+            name: f"{value:.2f}" for name, value in super().get_metrics(trainer, module).items() if name != "v_num"}
         if trainer.training and self._samples:
             seconds = time.monotonic() - self._started
             steps = trainer.global_step - self._first_step
             left = seconds / steps * (trainer.estimated_stepping_batches - trainer.global_step) if steps else 0
-            metrics = {"samples/s": f"{self._samples / seconds:.0f}", "남은 시간": tqdm.format_interval(left), **metrics}
+            metrics = {
+                "samples/s": f"{self._samples / seconds:.0f}", "남은 시간": tqdm.format_interval(left), **metrics}
         return metrics

@@ -42,36 +42,45 @@ class RunRecord(Callback):
             return
         self.started = time.monotonic()
         now = datetime.now(UTC).isoformat()
-        versions = {"python": platform.python_version(), "torch": str(torch.__version__), "transformers": transformers.__version__,
-                    "pytorch_lightning": pl.__version__}
+        versions = {
+            "python": platform.python_version(), "torch": str(torch.__version__),
+            "transformers": transformers.__version__, "pytorch_lightning": pl.__version__}
         if self.record:
             if (versions, trainer.precision) != (self.record["versions"], self.record["precision"]):
-                logger.warning("멈추기 전과 프로그램의 버전이나 정밀도가 달라, 멈추지 않은 학습과 마지막 자리까지 같지는 않을 수 있습니다.")
-            self.record.update(state="running", resumed=[*self.record.get("resumed", []), {"at": now, "step": trainer.global_step}])
+                logger.warning(
+                    "멈추기 전과 프로그램의 버전이나 정밀도가 달라, "
+                    "멈추지 않은 학습과 마지막 자리까지 같지는 않을 수 있습니다.")
+            self.record.update(
+                state="running",
+                resumed=[*self.record.get("resumed", []), {"at": now, "step": trainer.global_step}])
             logger.info("%s: %d걸음부터 이어서 합니다.", self.folder.last.name, trainer.global_step)
         else:
             dataset = trainer.train_dataloader.dataset
             self.record = {
-                "state": "running", "arguments": asdict(self.args), "seed": self.args.seed, "precision": trainer.precision,
-                "versions": versions, "git_commit": git_commit(), "data_sha256": files_sha256(dataset.source),
-                "tokens_sha256": tokens_sha256(dataset), "started": now, "epochs": [],
+                "state": "running", "arguments": asdict(self.args), "seed": self.args.seed,
+                "precision": trainer.precision, "versions": versions, "git_commit": git_commit(),
+                "data_sha256": files_sha256(dataset.source), "tokens_sha256": tokens_sha256(dataset), "started": now,
+                "epochs": [],
             }
         self.folder.write_record(self.record)
 
     def on_train_epoch_end(self, trainer, module):  # Lightning has validated this epoch by now
         if self.record:
             losses = {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
-            self.record["epochs"].append({"epoch": trainer.current_epoch, "seconds": round(self._elapsed(), 1), **losses})
+            self.record["epochs"].append(
+                {"epoch": trainer.current_epoch, "seconds": round(self._elapsed(), 1), **losses})
             self.folder.write_record(self.record)
 
     def finish(self, best: Path):
-        """After training: not Lightning's ``on_train_end``, which is not called where a run is resumed at its very end."""
+        """After training: not Lightning's ``on_train_end``, which is not called where a run is
+        resumed at its very end."""
         self.record.update(state="finished", best_checkpoint=best.name, seconds=round(self._elapsed(), 1))
         self.folder.write_record(self.record)
         logger.info("가장 좋은 체크포인트: %s", best)
         lowest = self.folder.best_checkpoint().name
         if lowest != best.name:
-            logger.warning("이 폴더에는 val_loss가 더 낮은 예전 체크포인트가 있습니다: %s. serve_gen은 그것을 씁니다.", lowest)
+            logger.warning(
+                "이 폴더에는 val_loss가 더 낮은 예전 체크포인트가 있습니다: %s. serve_gen은 그것을 씁니다.", lowest)
 
     def on_exception(self, trainer, module, exception):
         if not self.record:

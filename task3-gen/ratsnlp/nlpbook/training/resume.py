@@ -10,16 +10,18 @@ from .fingerprints import tokens_sha256
 from .last_checkpoint import read_last_checkpoint
 from .record import RunRecord
 
-# What may differ between a run and its continuation, because the numbers do not depend on it. The data are compared as tokens.
+# What may differ between a run and its continuation, because the numbers do not depend on it.
+# The data are compared as tokens.
 MAY_DIFFER = {
-    "downstream_model_dir", "downstream_corpus_root_dir", "downstream_corpus_name", "downstream_task_name", "overwrite_cache",
-    "force_download", "test_mode", "cpu_workers", "tpu_cores", "device", "resume", "save_steps", "save_total_limit", "save_top_k",
-    "patience", "logging_steps", "logging_dir", "wandb"}
+    "downstream_model_dir", "downstream_corpus_root_dir", "downstream_corpus_name", "downstream_task_name",
+    "overwrite_cache", "force_download", "test_mode", "cpu_workers", "tpu_cores", "device", "resume", "save_steps",
+    "save_total_limit", "save_top_k", "patience", "logging_steps", "logging_dir", "wandb"}
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """``kind`` is ``new``, ``finished`` or ``resumed``, then with the ``checkpoint``; ``unfinished``: a new run finds a ``last.ckpt``."""
+    """``kind`` is ``new``, ``finished`` or ``resumed``, then with the ``checkpoint``; ``unfinished``:
+    a new run finds a ``last.ckpt``."""
 
     kind: str
     checkpoint: dict | None = None
@@ -30,7 +32,8 @@ def begin(args, dataset) -> Beginning:
     """Decide how the run of ``args`` on ``dataset`` begins, and say so; nothing is changed by it.
 
     Raises:
-        UserError: ``last.ckpt`` cannot be read, or belongs to a run with other arguments or data (naming the first difference).
+        UserError: ``last.ckpt`` cannot be read, or belongs to a run with other arguments or data
+            (naming the first difference).
     """
     folder = RunFolder(args.downstream_model_dir)
     record = folder.read_record()
@@ -52,8 +55,8 @@ def begin(args, dataset) -> Beginning:
 def resumed_tokenizer(args):
     """The tokenizer of the run that ``args.resume`` goes on with, or None where none is.
 
-    For scripts that learn a tokenizer: the trainers of ``tokenizers`` 0.23 are not deterministic (its issue 1794), and one learnt again
-    from the same text differs in a few tokens.
+    For scripts that learn a tokenizer: the trainers of ``tokenizers`` 0.23 are not deterministic (its issue 1794),
+    and one learnt again from the same text differs in a few tokens.
     """
     folder = RunFolder(args.downstream_model_dir)
     there = folder.last.is_file() or folder.read_record().get("state") == "finished"
@@ -64,8 +67,11 @@ def _check_same_run(args, dataset, record: dict) -> None:
     for name, then in record["arguments"].items():
         now = getattr(args, name, then)
         if name not in MAY_DIFFER and now != then:
-            raise UserError(f"{name}: 이 폴더의 학습은 {then!r}로 했는데 지금은 {now!r}입니다. 같은 값으로 하거나, 다른 폴더에서 "
-                            "새로 시작하세요.")
+            raise UserError(
+                f"{name}: 이 폴더의 학습은 {then!r}로 했는데 지금은 {now!r}입니다. "
+                "같은 값으로 하거나, 다른 폴더에서 새로 시작하세요.")
     if record["tokens_sha256"] != tokens_sha256(dataset):
-        raise UserError(f"{dataset.source}: 이 폴더의 학습이 배우던 글과 다릅니다(글, 토크나이저, 나누는 방법 가운데 무엇이 바뀌었습니다). "
-                        "되돌리거나, 다른 폴더에서 새로 시작하세요.")
+        raise UserError(
+            f"{dataset.source}: 이 폴더의 학습이 배우던 글과 다릅니다"
+            "(글, 토크나이저, 나누는 방법 가운데 무엇이 바뀌었습니다). "
+            "되돌리거나, 다른 폴더에서 새로 시작하세요.")

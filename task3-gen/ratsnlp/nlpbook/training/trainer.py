@@ -26,7 +26,8 @@ logger = logging.getLogger("ratsnlp")
 
 
 class Trainer(pl.Trainer):
-    """Lightning's, which goes on where a run was broken off, and takes ``train_dataloader``, as the book's notebooks call the loader."""
+    """Lightning's, which goes on where a run was broken off, and takes ``train_dataloader``,
+    as the book's notebooks call the loader."""
 
     def fit(self, model, train_dataloaders=None, val_dataloaders=None, *more, train_dataloader=None, **named) -> None:
         loader = train_dataloader if train_dataloaders is None else train_dataloaders
@@ -61,31 +62,40 @@ class Trainer(pl.Trainer):
 
 
 def get_trainer(args, return_trainer_only=True):
-    """A ``Trainer`` for a task of this library (:class:`~ratsnlp.nlpbook.generation.GenerationTask`), on ``args.device``.
+    """A ``Trainer`` for a task of this library
+    (:class:`~ratsnlp.nlpbook.generation.GenerationTask`), on ``args.device``.
 
     What it leaves under ``args.downstream_model_dir`` is told by :class:`~ratsnlp.nlpbook.run_folder.RunFolder`. With
     ``return_trainer_only=False`` it returns ``(checkpoint_callback, trainer)``.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements; what matters is told below
-    for needless in ("LeafSpec", "does not have many workers", "exists and is not empty", "smaller than the logging interval",
-                     "your dataloader is not resumable"):
+    for needless in (
+            "LeafSpec", "does not have many workers", "exists and is not empty", "smaller than the logging interval",
+            "your dataloader is not resumable"):
         warnings.filterwarnings("ignore", message=f".*{needless}")
     folder = RunFolder(args.downstream_model_dir)
     if not args.test_mode:
         folder.make()
     mode, monitor = args.monitor.split()
     checkpoint_callback = ModelCheckpoint(
-        dirpath=folder.path, filename=CHECKPOINT, monitor=monitor, mode=mode, save_top_k=args.save_top_k, save_weights_only=True,
+        dirpath=folder.path, filename=CHECKPOINT, monitor=monitor, mode=mode, save_top_k=args.save_top_k,
+        save_weights_only=True,
         enable_version_counter=not args.resume)  # an epoch that is done again after a kill writes the same file again
-    early = [EarlyStopping(monitor, mode=mode, patience=args.patience, check_on_train_epoch_end=True)] if args.patience else []
+    early = ([EarlyStopping(monitor, mode=mode, patience=args.patience, check_on_train_epoch_end=True)]
+             if args.patience else [])
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
     trainer = Trainer(
-        max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator=accelerator, devices=[int(number)] if number else 1,
-        precision=args.fixed_precision or best_precision(args.fp16, args.device), accumulate_grad_batches=args.gradient_accumulation_steps,
-        callbacks=[checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), ModelFiles(args), RunRecord(args), *early],
-        plugins=[WholeFileCheckpointIO()], logger=False if args.test_mode else get_loggers(args), log_every_n_steps=args.logging_steps,
-        enable_model_summary=False)
-    where = torch.cuda.get_device_name(trainer.strategy.root_device) if trainer.strategy.root_device.type == "cuda" else "CPU"
+        max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator=accelerator,
+        devices=[int(number)] if number else 1,
+        precision=args.fixed_precision or best_precision(args.fp16, args.device),
+        accumulate_grad_batches=args.gradient_accumulation_steps,
+        callbacks=[
+            checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), ModelFiles(args),
+            RunRecord(args), *early],
+        plugins=[WholeFileCheckpointIO()], logger=False if args.test_mode else get_loggers(args),
+        log_every_n_steps=args.logging_steps, enable_model_summary=False)
+    where = (torch.cuda.get_device_name(trainer.strategy.root_device)
+             if trainer.strategy.root_device.type == "cuda" else "CPU")
     logger.info("장치: %s, 정밀도: %s", where, trainer.precision)
     if args.tpu_cores:
         logger.info("tpu_cores: TPU는 쓰지 않습니다. 위의 장치로 학습합니다.")
@@ -93,7 +103,8 @@ def get_trainer(args, return_trainer_only=True):
 
 
 def get_loggers(args) -> list:
-    """TensorBoard's logger, and that of Weights & Biases where a project is named (``WANDB_MODE=offline`` keeps it off the network).
+    """TensorBoard's logger, and that of Weights & Biases where a project is named (``WANDB_MODE=offline``
+    keeps it off the network).
 
     Raises:
         UserError: ``args.wandb`` without the package.
@@ -106,5 +117,6 @@ def get_loggers(args) -> list:
 
             loggers.append(WandbLogger(project=args.wandb, save_dir=args.downstream_model_dir))
         except ModuleNotFoundError as error:
-            raise UserError("wandb: wandb가 설치되어 있지 않습니다. python -m pip install wandb로 설치하세요.") from error
+            raise UserError(
+                "wandb: wandb가 설치되어 있지 않습니다. python -m pip install wandb로 설치하세요.") from error
     return loggers
