@@ -7,7 +7,7 @@ from ratsnlp 1.0.53:
 * only sentence generation (``ratsnlp.nlpbook.generation``) is here;
 * it runs on today's PyTorch, Lightning and transformers;
 * padding is not in the loss, ``token_type_ids`` are not fed to the model, the learning rate warms up and decays, unless
-  ``recipe="book"`` asks for the numbers of the original (see :mod:`ratsnlp.nlpbook.generation.task` and ``.corpus``);
+  ``recipe="book"`` asks for the numbers of the original (see :mod:`ratsnlp.nlpbook.generation.recipes`);
 * there is no feature cache on disk;
 * a user's mistake is one Korean line (:class:`ratsnlp.nlpbook.UserError`), not a traceback from a library.
 """

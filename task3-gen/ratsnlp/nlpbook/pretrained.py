@@ -115,8 +115,8 @@ def load_config(name: str) -> PretrainedConfig:
 
 
 def max_positions(config: PretrainedConfig) -> int | None:
-    """How many positions a model of this configuration has been made for; None where nothing
-    limits them (Bloom, Mamba)."""
+    """How many positions a model of this configuration has been made for; None where it
+    tells of none (Bloom, Mamba)."""
     names = ("max_position_embeddings", "max_seq_len", "seq_length")  # MPT's and old Bloom's own words for it
     return next((found for name in names if (found := getattr(config, name, None))), None)
 

@@ -31,9 +31,9 @@ def bits_per_character(model, tokenizer, examples: Sequence[GenerationExample], 
     store = TokenStore(examples, tokenizer, max_positions(model.config) or WINDOW, truncate=False)
     store.narrow()
     order = np.argsort(store.lengths, kind="stable")
-    plain_head = has_plain_head(model)
     nats = tokens = characters = 0
     with in_eval_mode(model):
+        plain_head = has_plain_head(model)
         for rows in progress(np.array_split(order, math.ceil(len(order) / batch_size))):
             batch = data_collator([store[row] for row in rows])
             losses, own = token_losses(
