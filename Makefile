@@ -11,7 +11,8 @@ all: lint test
 
 demo: .venv/installed
 	.venv/bin/python task3-gen/train_gen-0.py
-	.venv/bin/python task3-gen/infer_gen-0.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini --input_sentence 긍정
+	.venv/bin/python task3-gen/infer_gen-0.py --input_sentence 긍정 \
+		--downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini
 	@printf '\n%s\n' '이제 웹 페이지를 열어 보세요: .venv/bin/python task3-gen/serve_gen-0.py'
 
 test: .venv/installed
@@ -24,12 +25,14 @@ lint: .venv/installed
 bench: .venv/installed
 	.venv/bin/python task3-gen/bench_gen.py
 
-# kogpt-mini/README.md의 사다리를 한 칸씩 학습하고 재어 output/ladder에 남깁니다. 진짜 NSMC는 한 에폭씩, longer만 두 에폭. book의 길이는 책의 32토큰.
+# kogpt-mini/README.md의 사다리를 한 칸씩 학습하고 평가해 output/ladder에 남깁니다. NSMC 전체는 한 에폭씩, longer만 두
+# 에폭. book의 길이는 책의 32토큰.
 NSMC_ROOT ?= $(HOME)/Korpora
 NSMC = --downstream_corpus_root_dir $(NSMC_ROOT) --downstream_corpus_name nsmc
 TRAIN = .venv/bin/python task3-gen/train_gen-0.py --resume --downstream_model_dir output/ladder
 EVAL = .venv/bin/python task3-gen/eval_gen.py $(NSMC)
-UNTRAINED = import transformers as t; t.set_seed(7); source, target = "task3-gen/kogpt-mini", "output/ladder/untrained"; \
+UNTRAINED = import transformers as t; t.set_seed(7); \
+	source, target = "task3-gen/kogpt-mini", "output/ladder/untrained"; \
 	t.GPT2LMHeadModel(t.GPT2Config.from_pretrained(source)).save_pretrained(target); \
 	t.PreTrainedTokenizerFast.from_pretrained(source).save_pretrained(target)
 

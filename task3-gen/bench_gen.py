@@ -1,17 +1,22 @@
-"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 바꾸며 얼마나 빨라지는지 잽니다.
+r"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 바꾸며 얼마나 빨라지는지 잽니다.
 
-배우는 것: 같은 모델, 같은 데이터, 같은 에폭이라도 무엇을 어떻게 계산하느냐에 따라 속도와 결과가 달라집니다. 사다리의 칸마다 하나만
-바꾸므로 무엇이 얼마를 벌어 주는지 보입니다. 허깅페이스의 Trainer로 하는 흔한 두 방법도 같은 자리에서 잽니다.
+배우는 것: 같은 모델, 같은 데이터, 같은 에폭이라도 무엇을 어떻게 계산하느냐에 따라 속도와 결과가
+달라집니다. 사다리의 칸마다 하나만 바꾸므로 무엇이 얼마를 벌어 주는지 보입니다. 허깅페이스의
+Trainer로 하는 흔한 두 방법도 같은 자리에서 측정합니다.
 
-    python task3-gen/bench_gen.py                                              # make bench와 같습니다
-    python task3-gen/bench_gen.py --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc --limit 5000
-    python task3-gen/bench_gen.py --only book standard --rounds 5              # 몇 가지만
+    python task3-gen/bench_gen.py                                  # make bench와 같습니다
+    python task3-gen/bench_gen.py --limit 5000 \
+        --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
+    python task3-gen/bench_gen.py --only book standard --rounds 5  # 몇 가지만
 
-방법들을 번갈아 여러 번 재므로 컴퓨터가 그사이 느려져도 비율은 믿을 만합니다. 잴 때마다 프로세스를 새로 만들어 메모리도 따로 잽니다.
-글자마다의 비트는 학습을 마친 모델로 시험 리뷰를 자르지 않고, 패딩과 token_type_ids 없이, float32로 잰 값이라 모두에게 공평합니다. 끝으로,
-book이 제 에폭을 마치고 이른 비트에 standard(한 에폭의 일정)가 학습을 몇 초 하면 이르는지 잽니다. 마지막 줄은 JSON입니다.
+방법들을 번갈아 여러 번 측정하므로 컴퓨터가 그사이 느려져도 비율은 믿을 만합니다. 측정할 때마다
+프로세스를 새로 만들어 메모리도 따로 측정합니다. 글자당 비트는 학습을 마친 모델로 시험 리뷰를 자르지
+않고, 패딩과 token_type_ids 없이, float32로 평가한 값이라 모두에게 공평합니다. 끝으로, book이 제
+에폭을 마치고 이른 비트에 standard(한 에폭의 일정)가 학습을 몇 초 하면 이르는지 측정합니다. 마지막
+줄은 JSON입니다.
 
-GENUINE_RATSNLP_PYTHON이 진짜 ratsnlp 1.0.53이 있는 파이썬을 가리키면(tests/genuine/record.py) 그것도 잽니다.
+GENUINE_RATSNLP_PYTHON이 진짜 ratsnlp 1.0.53이 있는 파이썬을 가리키면(tests/genuine/record.py)
+그것도 측정합니다.
 """
 
 from bench.arguments import BenchArguments

@@ -1,14 +1,15 @@
-"""모델을 잽니다: 진짜 리뷰를 얼마나 아는지, 시킨 대로 쓰는지, 쓴 글이 사람의 글을 얼마나 닮았는지.
+r"""모델을 잽니다: 진짜 리뷰를 얼마나 아는지, 시킨 대로 쓰는지, 쓴 글이 사람의 글을 얼마나 닮았는지.
 
-배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자마다의 비트는 토크나이저가 다른 모델끼리도 견줄 수 있는 손실입니다. 긍정과 부정을
-시켜 보면 제어 단어가 듣는지, 음절의 되풀이와 다양함을 세면 글이 무너지지 않았는지 보입니다. 모두 사람이 쓴 시험 리뷰의 값 옆에 놓아야 뜻이
-있습니다.
+배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자당 비트는 토크나이저가 다른 모델끼리도 비교할
+수 있는 손실입니다. 긍정과 부정을 시켜 보면 제어 단어가 듣는지, 음절의 반복과 다양함을 세면 글이
+무너지지 않았는지 보입니다. 모두 사람이 쓴 시험 리뷰의 값 옆에 놓아야 뜻이 있습니다.
+값마다의 뜻과 출처는 ratsnlp/nlpbook/generation/evaluation.py에 있습니다. 표를 보여 주고, 모델의
+폴더에 report.json과 report.md를 남깁니다.
 
-    python task3-gen/eval_gen.py                                                         # kogpt-mini, 작은 말뭉치
+    python task3-gen/eval_gen.py                               # kogpt-mini, 작은 말뭉치
     python task3-gen/eval_gen.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini
-    python task3-gen/eval_gen.py --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc --limit 5000
-
-값마다의 뜻과 출처는 ratsnlp/nlpbook/generation/evaluation.py에 있습니다. 표를 보여 주고, 모델의 폴더에 report.json과 report.md를 남깁니다.
+    python task3-gen/eval_gen.py --limit 5000 \
+        --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
 """
 
 import random
@@ -46,13 +47,15 @@ if __name__ == "__main__":
     # 2. 리뷰를 얼마나 아나: 테스트 리뷰의 토큰에 모델이 준 확률에서
     bits = bits_per_character(model, tokenizer, test, args.batch_size, progress)
 
-    # 3. 제어 단어대로 쓰나: 학습용 리뷰로 배운 분류기가 가립니다. 분류기도 틀리므로, 사람의 글을 맞히는 비율과 비교합니다.
+    # 3. 제어 단어대로 쓰나: 학습용 리뷰로 배운 분류기가 가립니다.
     judge = PolarityJudge.fit(train, nlpbook.OUTPUT / "judges")
     samples, human, control = {}, {}, {}
-    for seed, word in enumerate(("긍정", "부정"), start=args.seed):  # 같은 시드라면 두 낱말의 글이 서로 닮습니다
-        samples[word] = sample_texts(model, tokenizer, word, args.samples, seed, args.top_p, progress=progress)
+    for seed, word in enumerate(("긍정", "부정"), start=args.seed):
+        samples[word] = sample_texts(  # 같은 시드라면 두 낱말의 글이 서로 닮습니다.
+            model, tokenizer, word, args.samples, seed, args.top_p, progress=progress)
         human[word] = [example.own_text for example in test if example.control.startswith(word)]
-        control[word] = agreement(judge, word, [sample.text for sample in samples[word]], human[word])
+        control[word] = agreement(  # 분류기도 틀리므로, 사람의 글을 맞히는 비율과 비교합니다.
+            judge, word, [sample.text for sample in samples[word]], human[word])
     control["둘 다"] = combined_agreement(control)
 
     # 4. 사람의 글을 닮았나: 같은 수의 테스트 리뷰와 나란히

@@ -1,18 +1,29 @@
-"""Polyglot-Ko 1.3B가 같은 글을 열여섯 가지 설정으로 이어 쓰게 해서 견줍니다.
+r"""Polyglot-Ko 1.3B가 같은 글을 열여섯 가지 설정으로 이어 쓰게 해서 견줍니다.
 
-배우는 것: 모델이 내놓는 것은 다음 토큰의 확률뿐이고, 글은 그 확률에서 토큰을 고르는 방법(디코딩)이 만듭니다.
+배우는 것: 모델이 내놓는 것은 다음 토큰의 확률뿐이고, 글은 그 확률에서 토큰을 고르는 방법(디코딩)이
+만듭니다.
 
-    python task3-gen/infer_gen-3.py                                   # 사전 학습 모델
-    python task3-gen/infer_gen-3.py --input_sentence "긍정" --downstream_model_dir output/nsmc-gen/train_gen-by-polyglot-ko-1.3b
+    python task3-gen/infer_gen-3.py                       # 사전 학습 모델
+    python task3-gen/infer_gen-3.py --input_sentence "긍정" \
+        --downstream_model_dir output/nsmc-gen/train_gen-by-polyglot-ko-1.3b
 """
 
 import torch
 
 from ratsnlp import nlpbook
-from ratsnlp.nlpbook.generation import SETTINGS, GenerationInferArguments, encode_prompt, load_for_inference, readable
+from ratsnlp.nlpbook.generation import (
+    SETTINGS,
+    GenerationInferArguments,
+    encode_prompt,
+    load_for_inference,
+    readable,
+)
 
 if __name__ == "__main__":
-    args = nlpbook.load_arguments(GenerationInferArguments, pretrained_model_name="EleutherAI/polyglot-ko-1.3b")
+    args = nlpbook.load_arguments(
+        GenerationInferArguments,
+        pretrained_model_name="EleutherAI/polyglot-ko-1.3b",
+    )
 
     # 1. 모델과 토크나이저: --downstream_model_dir가 있으면 그 폴더의 미세조정한 모델
     model, tokenizer = load_for_inference(args, eos_token="<|endoftext|>")
@@ -25,4 +36,5 @@ if __name__ == "__main__":
         nlpbook.set_seed(args, quiet=True)
         with torch.inference_mode():
             generated_ids = model.generate(input_ids, **setting.arguments)
-        print(f"\n[{number}] {setting}\n    {setting.look_for}\n{readable(tokenizer, generated_ids[0])}", flush=True)
+        print(f"\n[{number}] {setting}\n    {setting.look_for}\n"
+              f"{readable(tokenizer, generated_ids[0])}", flush=True)

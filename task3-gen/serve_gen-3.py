@@ -1,10 +1,10 @@
 """미세조정한 Polyglot-Ko 1.3B를 웹 페이지로 엽니다: http://127.0.0.1:9003
 
-배우는 것: 체크포인트에는 가중치만 있습니다. 설정으로 빈 모델을 만들고, 가중치를 부어 넣고, 글을 받아 글을 돌려주는 함수 하나를 주면
-웹 서비스가 됩니다.
+배우는 것: 체크포인트에는 가중치만 있습니다. 설정으로 빈 모델을 만들고, 가중치를 부어 넣고, 글을
+받아 글을 돌려주는 함수 하나를 주면 웹 서비스가 됩니다.
 
-    python task3-gen/serve_gen-3.py                                   # train_gen-3.py의 가장 좋은 체크포인트
-    python task3-gen/serve_gen-3.py --host 0.0.0.0 --port 8080        # 다른 컴퓨터에서도 접속할 수 있게
+    python task3-gen/serve_gen-3.py  # train_gen-3.py의 가장 좋은 체크포인트
+    python task3-gen/serve_gen-3.py --host 0.0.0.0 --port 8080  # 다른 컴퓨터에서도 접속할 수 있게
 """
 
 import torch
@@ -30,22 +30,24 @@ if __name__ == "__main__":
         port=9003,
     )
 
-    # 1. 설정으로 빈 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 부어 넣습니다. 하나라도 맞지 않으면 오류입니다.
+    # 1. 설정으로 빈 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 부어 넣습니다.
+    # 하나라도 맞지 않으면 오류입니다.
     from transformers import AutoModelForCausalLM
 
     config = load_config(args.model_name_or_dir)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
-    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in checkpoint.items()}, strict=True)
+    model.load_state_dict(
+        {name.removeprefix("model."): tensor for name, tensor in checkpoint.items()}, strict=True)
 
     # 2. 토크나이저
     tokenizer = load_tokenizer(args.model_name_or_dir, eos_token="<|endoftext|>")
-    model = use_special_tokens(model, tokenizer).eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    model = use_special_tokens(model, tokenizer).eval().to(
+        "cuda" if torch.cuda.is_available() else "cpu")
 
     # 3. 글을 받아 글을 돌려주는 함수
-    def inference_fn(
-        prompt, min_length=10, max_length=50, top_p=1.0, top_k=50, repetition_penalty=1.0, no_repeat_ngram_size=0, temperature=1.0
-    ):
+    def inference_fn(prompt, min_length=10, max_length=50, top_p=1.0, top_k=50,
+                     repetition_penalty=1.0, no_repeat_ngram_size=0, temperature=1.0):
         input_ids = encode_prompt(model, tokenizer, prompt, max_length)
         with torch.inference_mode():
             generated_ids = model.generate(

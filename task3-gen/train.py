@@ -1,14 +1,17 @@
-"""내 글로 미세조정합니다: 한 줄에 글 하나인 텍스트, JSON Lines, CSV와 TSV, 텍스트 파일이 든 폴더.
+r"""내 글로 미세조정합니다: 한 줄에 글 하나인 텍스트, JSON Lines, CSV와 TSV, 텍스트 파일이 든 폴더.
 
-배우는 것: NSMC 대신 무엇이든 같은 방법으로 배웁니다. 긴 글은 창으로 나누어 한 글자도 버리지 않습니다. 열 하나를 제어 단어로 붙이면 그 말로
-시작하는 글을 쓰게 됩니다.
+배우는 것: NSMC 대신 무엇이든 같은 방법으로 배웁니다. 긴 글은 창으로 나누어 한 글자도 버리지
+않습니다. 열 하나를 제어 단어로 붙이면 그 말로 시작하는 글을 쓰게 됩니다.
 
     python task3-gen/train.py --dataset_path my.txt --do_train
-    python task3-gen/train.py --dataset_path reviews.csv --text_column review --label_column mood --do_train
-    python task3-gen/train.py --dataset_path my.txt --model_type skt/kogpt2-base-v2 --output_dir output/mine --do_train --resume
+    python task3-gen/train.py --dataset_path reviews.csv --do_train \
+        --text_column review --label_column mood
+    python task3-gen/train.py --dataset_path my.txt --do_train --resume \
+        --model_type skt/kogpt2-base-v2 --output_dir output/mine
 
---do_train이 없으면 모델과 글을 읽어 크기만 보여 줍니다. 결과는 output/fine_tuned_models에 생깁니다. 그 안의 checkpoint-500 같은 폴더는 그
-걸음의 모델이고 huggingface는 가장 좋은 모델입니다. infer_gen-0.py --pretrained_model_name output/fine_tuned_models/huggingface로 써 봅니다.
+--do_train이 없으면 모델과 글을 읽어 크기만 보여 줍니다. 결과는 output/fine_tuned_models에 생깁니다.
+그 안의 checkpoint-500 같은 폴더는 그 스텝의 모델이고 huggingface는 가장 좋은 모델입니다.
+infer_gen-0.py --pretrained_model_name output/fine_tuned_models/huggingface로 써 봅니다.
 """
 
 import sys
@@ -37,12 +40,12 @@ if __name__ == "__main__":
         print("학습하려면 --do_train을 붙이세요.")
         sys.exit()
     text_args.prepare_output_dir()
-    train_dataloader = DataLoader(
-        train_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
-        collate_fn=nlpbook.data_collator)
-    val_dataloader = DataLoader(
-        val_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
-        collate_fn=nlpbook.data_collator)
+    train_dataloader = DataLoader(train_dataset, batch_size=args.batch_size,
+                                  sampler=nlpbook.LengthGroupedSampler(train_dataset, args),
+                                  collate_fn=nlpbook.data_collator)
+    val_dataloader = DataLoader(val_dataset, batch_size=args.batch_size,
+                                sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
+                                collate_fn=nlpbook.data_collator)
 
     # 3. 태스크와 학습: NSMC와 똑같습니다.
     from ratsnlp.nlpbook.generation import GenerationTask

@@ -1,7 +1,7 @@
 """KoGPT2를 영화 리뷰(NSMC)로 미세조정합니다.
 
-배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 맞히는 법을 배웁니다. 리뷰 앞에 '긍정'이나 '부정'을 붙여 두면, 그 말로
-시작하는 글을 이어 쓰게 됩니다.
+배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 맞히는 법을 배웁니다. 리뷰 앞에
+'긍정'이나 '부정'을 붙여 두면, 그 말로 시작하는 글을 이어 쓰게 됩니다.
 
     python task3-gen/train_gen-1.py                  # 아래 설정대로
     python task3-gen/train_gen-1.py --epochs 1       # 설정 하나를 바꿔서
@@ -30,8 +30,8 @@ if __name__ == "__main__":
         pretrained_model_name="skt/kogpt2-base-v2",
         downstream_corpus_name="nsmc",  # ~/Korpora/nsmc에 없으면 내려받습니다.
         downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt2",
-        max_seq_length=96,  # 리뷰 1,000개 가운데 999개가 다 들어갑니다. 짧은 배치는 짧은 대로 계산하므로 손해가 없습니다.
-        batch_size=32 if torch.cuda.is_available() else 4,  # 책과 같습니다. GPU 메모리 8GB면 넉넉하고, CPU에서는 한 걸음을 짧게 합니다.
+        max_seq_length=96,  # 리뷰의 99.9%가 다 들어갑니다. 짧은 배치는 짧게 계산해 손해가 없습니다.
+        batch_size=32 if torch.cuda.is_available() else 4,  # 책은 32(8GB면 넉넉). CPU는 스텝을 짧게
         learning_rate=5e-5,  # 책과 같습니다.
         epochs=3,  # 책과 같습니다.
         seed=7,
@@ -44,17 +44,19 @@ if __name__ == "__main__":
     corpus = NsmcCorpus()
     tokenizer = load_tokenizer(args.pretrained_model_name, eos_token="</s>")
 
-    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다(책의 방법은 길이를 보지 않고 섞습니다).
+    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다(책의 방법은 길이를 보지
+    # 않고 섞습니다).
     train_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="train")
-    train_dataloader = DataLoader(
-        train_dataset, batch_size=args.batch_size, sampler=training_sampler(train_dataset, args),
-        collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
+    train_dataloader = DataLoader(train_dataset, batch_size=args.batch_size,
+                                  sampler=training_sampler(train_dataset, args),
+                                  collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다. 토큰마다의 평균이라 순서는 값을 바꾸지 않습니다.
+    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 측정합니다. 토큰당 평균이라 순서는 값을
+    # 바꾸지 않습니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
-    val_dataloader = DataLoader(
-        val_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
-        collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
+    val_dataloader = DataLoader(val_dataset, batch_size=args.batch_size,
+                                sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
+                                collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
     # 4. 모델과 태스크: Lightning은 여기서부터 필요합니다(불러오는 데 몇 초가 걸립니다).
     from ratsnlp.nlpbook.generation import GenerationTask

@@ -1,15 +1,15 @@
 """Ko-GPT-Trinity 1.2B를 영화 리뷰(NSMC)로 미세조정합니다.
 
-배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 맞히는 법을 배웁니다. 리뷰 앞에 '긍정'이나 '부정'을 붙여 두면, 그 말로
-시작하는 글을 이어 쓰게 됩니다.
+배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 맞히는 법을 배웁니다. 리뷰 앞에
+'긍정'이나 '부정'을 붙여 두면, 그 말로 시작하는 글을 이어 쓰게 됩니다.
 
     python task3-gen/train_gen-2.py                  # 아래 설정대로
     python task3-gen/train_gen-2.py --epochs 1       # 설정 하나를 바꿔서
     python task3-gen/train_gen-2.py 설정.json        # {"epochs": 1, "batch_size": 16}
 
-모델(12억 매개변수)은 처음 한 번 내려받습니다. 가중치, 기울기, 옵티마이저가 매개변수마다 16바이트, 모두 약 19GB이고 계산에 더
-쓰므로, 32GB GPU를 권합니다(셈한 값).
-결과는 output/nsmc-gen/train_gen-by-kogpt-trinity에 생깁니다. 다음은 infer_gen-2.py와 serve_gen-2.py입니다.
+결과는 output/nsmc-gen/train_gen-by-kogpt-trinity에 생깁니다. 다음은 infer_gen-2.py와
+serve_gen-2.py입니다. 모델(12억 매개변수)은 처음 한 번 내려받습니다. 가중치, 그래디언트,
+옵티마이저가 매개변수당 16바이트, 모두 약 19GB이고 계산에 더 쓰므로, 32GB GPU를 권합니다(계산한 값).
 """
 
 import torch
@@ -31,8 +31,8 @@ if __name__ == "__main__":
         pretrained_model_name="skt/ko-gpt-trinity-1.2B-v0.5",
         downstream_corpus_name="nsmc",  # ~/Korpora/nsmc에 없으면 내려받습니다.
         downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt-trinity",
-        max_seq_length=96,  # 리뷰 1,000개 가운데 999개가 다 들어갑니다. 짧은 배치는 짧은 대로 계산하므로 손해가 없습니다.
-        batch_size=16 if torch.cuda.is_available() else 1,  # 가중치와 옵티마이저가 메모리를 거의 다 쓰므로 작게 잡습니다.
+        max_seq_length=96,  # 리뷰의 99.9%가 다 들어갑니다. 짧은 배치는 짧게 계산해 손해가 없습니다.
+        batch_size=16 if torch.cuda.is_available() else 1,  # 가중치와 옵티마이저가 크므로 작게
         learning_rate=1e-5,  # 큰 모델은 이미 많이 알고 있으므로 조금만 움직입니다.
         epochs=1,  # 큰 모델은 리뷰 15만 개를 한 번 보면 충분히 배우고, 더 보면 외웁니다.
         seed=7,
@@ -45,17 +45,19 @@ if __name__ == "__main__":
     corpus = NsmcCorpus()
     tokenizer = load_tokenizer(args.pretrained_model_name, eos_token="</s>")
 
-    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다(책의 방법은 길이를 보지 않고 섞습니다).
+    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다(책의 방법은 길이를 보지
+    # 않고 섞습니다).
     train_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="train")
-    train_dataloader = DataLoader(
-        train_dataset, batch_size=args.batch_size, sampler=training_sampler(train_dataset, args),
-        collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
+    train_dataloader = DataLoader(train_dataset, batch_size=args.batch_size,
+                                  sampler=training_sampler(train_dataset, args),
+                                  collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 잽니다. 토큰마다의 평균이라 순서는 값을 바꾸지 않습니다.
+    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 측정합니다. 토큰당 평균이라 순서는 값을
+    # 바꾸지 않습니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
-    val_dataloader = DataLoader(
-        val_dataset, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
-        collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
+    val_dataloader = DataLoader(val_dataset, batch_size=args.batch_size,
+                                sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
+                                collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
     # 4. 모델과 태스크: Lightning은 여기서부터 필요합니다(불러오는 데 몇 초가 걸립니다).
     from ratsnlp.nlpbook.generation import GenerationTask

@@ -34,7 +34,8 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     pretrained_model_name: str = like(ModelArguments, "pretrained_model_name", "kogpt-mini")
     downstream_corpus_root_dir: str = like(CorpusArguments, "downstream_corpus_root_dir", str(nlpbook.BUNDLED_DATA))
     downstream_corpus_name: str = like(CorpusArguments, "downstream_corpus_name", "mini")
-    limit: int = argument(0, f"학습 리뷰를 앞에서 몇 개만 쓸지(0은 전부). 시험 리뷰는 {HELD_OUT:,}개까지만 씁니다", minimum=0)
+    limit: int = argument(
+        0, f"학습 리뷰를 앞에서 몇 개만 쓸지(0은 전부). 시험 리뷰는 {HELD_OUT:,}개까지만 씁니다", minimum=0)
     max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 배울지: 책은 32", minimum=2)
     batch_size: int = argument(32, "한 걸음에 리뷰 몇 개를 볼지: 책은 32. standard와 Trainer는 그 두 배", minimum=1)
     learning_rate: float = argument(5e-4, "학습률", above=0, maximum=1)

@@ -15,8 +15,8 @@ CHECKS = 20  # how often the headline's run is judged on its way
 class Watch(pl.Callback):
     """Seconds that the training batches took, without validation and checkpoints.
 
-    With a ``target``, ``judge`` is asked before training and ``CHECKS`` times on the way, off the clock, and training stops when it is
-    reached.
+    With a ``target``, ``judge`` is asked before training and ``CHECKS`` times on the way, off the clock, and training
+    stops when it is reached.
     """
 
     def __init__(self, judge=None, target=None):
@@ -40,7 +40,10 @@ class Watch(pl.Callback):
 
 
 def make_judge(root: str, tokenizer):
-    """A function of a model: its bits per character on the held-out reviews, in float32, without dropout, nothing cut off."""
+    """A function of a model: its bits per character on the held-out reviews.
+
+    In float32, without dropout, nothing cut off.
+    """
     test = NsmcCorpus().get_examples(Path(root) / "corpus", "test")
 
     def judge(model) -> float:

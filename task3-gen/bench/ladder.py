@@ -22,7 +22,8 @@ def padded_token_losses(model, batch, plain_head):
     position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
     counts = position <= lengths
     logits = model(input_ids[:, :-1], use_cache=False).logits
-    losses = F.cross_entropy(logits.flatten(0, 1).float(), input_ids[:, 1:].flatten(), reduction="none").view(counts.shape)
+    losses = F.cross_entropy(
+        logits.flatten(0, 1).float(), input_ids[:, 1:].flatten(), reduction="none").view(counts.shape)
     return losses[counts], (position >= batch["control_tokens"][:, None])[counts]
 
 
@@ -38,7 +39,8 @@ def without(rung: str):
     pieces = {
         "trim": [(library + "generation.recipes.token_losses", padded_token_losses)],
         "bf16": [(library + "training.trainer.best_precision", lambda *_: "32-true")],
-        "fused": [(library + "generation.recipes.torch.optim.AdamW", lambda groups, fused, **named: adamw(groups, **named))],
+        "fused": [(library + "generation.recipes.torch.optim.AdamW",
+                   lambda groups, fused, **named: adamw(groups, **named))],
         "small": [(library + "generation.loss.linear_cross_entropy", plain_cross_entropy),
                   (library + "generation.recipes.StandardRecipe.callbacks", lambda self: [])],
     }
@@ -53,10 +55,11 @@ def without(rung: str):
 def train_arguments(bench: BenchArguments, root: str, name: str, **changes) -> GenerationTrainArguments:
     batch_size = bench.batch_size * (2 if name in ("standard", "trainer", "blocks") else 1)
     return GenerationTrainArguments(**{
-        "pretrained_model_name": bench.pretrained_model_name, "max_seq_length": bench.max_seq_length, "batch_size": batch_size,
-        "learning_rate": bench.learning_rate, "epochs": bench.epochs, "seed": bench.seed,
+        "pretrained_model_name": bench.pretrained_model_name, "max_seq_length": bench.max_seq_length,
+        "batch_size": batch_size, "learning_rate": bench.learning_rate, "epochs": bench.epochs, "seed": bench.seed,
         "recipe": "book" if name == "book" else "standard",
-        "downstream_corpus_root_dir": root, "downstream_corpus_name": "corpus", "downstream_model_dir": f"{root}/{name}", "save_steps": 0,
+        "downstream_corpus_root_dir": root, "downstream_corpus_name": "corpus",
+        "downstream_model_dir": f"{root}/{name}", "save_steps": 0,
         **changes})
 
 
@@ -67,6 +70,8 @@ def fit(task, args, train, grouped: bool, tokenizer, watch: Watch) -> str:
     trainer = nlpbook.get_trainer(args)
     trainer.callbacks = [watch, *(callback for callback in trainer.callbacks if not isinstance(callback, ProgressBar))]
     task.configure_callbacks = lambda: []  # no samples
-    trainer.fit(task, train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=sampler, collate_fn=nlpbook.data_collator),
+    trainer.fit(task,
+                train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=sampler,
+                                             collate_fn=nlpbook.data_collator),
                 val_dataloaders=DataLoader(few, batch_size=1, collate_fn=nlpbook.data_collator))
     return trainer.precision

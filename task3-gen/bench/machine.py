@@ -23,8 +23,8 @@ def synchronize() -> None:
 def flops_per_token(model, length: float) -> float:
     """Floating-point operations of a training step for one real token: 6 N + 12 L H Q T.
 
-    N is the number of parameters that multiply something: without positions, and without the embedding where the output has one of its
-    own. T is the mean ``length`` of a review. Source: Chowdhery et al. (2022), "PaLM", appendix B.
+    N is the number of parameters that multiply something: without positions, and without the embedding where the output
+    has one of its own. T is the mean ``length`` of a review. Source: Chowdhery et al. (2022), "PaLM", appendix B.
     """
     looked_up = sum(parameter.numel() for name, parameter in model.named_parameters() if name.endswith("wpe.weight"))
     if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
@@ -47,7 +47,10 @@ def peak_flops(dtype: torch.dtype) -> float:
 
 
 def peak_bytes(of_child: bool = False) -> int | None:
-    """The most memory that this process, or one that it ran, has held: the GPU's where it trains, else the RSS; None on Windows."""
+    """The most memory that this process, or one that it ran, has held.
+
+    The GPU's where it trains, else the RSS; None on Windows.
+    """
     if torch.cuda.is_available() and not of_child:
         return torch.cuda.max_memory_allocated()
     if sys.platform == "win32":

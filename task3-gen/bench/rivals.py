@@ -20,9 +20,9 @@ from .machine import synchronize
 def hugging_face(args: GenerationTrainArguments, name: str, train, tokenizer, model, watch: Watch) -> str:
     """Hugging Face's ``Trainer`` in the precision of ``standard``, with its default schedule; returns the precision.
 
-    ``trainer`` pads each batch to its longest review, padding out of the loss; ``blocks`` joins all reviews and cuts them, as
-    ``run_clm`` does, into rows of the length that ``book`` computes, of which none is padding. Either learns an eos after each review,
-    and as many tokens a step as ``standard``.
+    ``trainer`` pads each batch to its longest review, padding out of the loss; ``blocks`` joins all reviews and cuts
+    them, as ``run_clm`` does, into rows of the length that ``book`` computes, of which none is padding. Either learns
+    an eos after each review, and as many tokens a step as ``standard``.
     """
     from transformers import DataCollatorForLanguageModeling, Trainer, TrainerCallback, TrainingArguments
 
@@ -45,16 +45,21 @@ def hugging_face(args: GenerationTrainArguments, name: str, train, tokenizer, mo
     precision = best_precision()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, per_device_train_batch_size=batch_size, num_train_epochs=args.epochs, learning_rate=args.learning_rate,
-            seed=args.seed, bf16=precision == "bf16-mixed", fp16=precision == "16-mixed", use_cpu=not torch.cuda.is_available(),
-            report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, dataloader_pin_memory=torch.cuda.is_available())
-        Trainer(model, arguments, DataCollatorForLanguageModeling(tokenizer, mlm=False), [{"input_ids": row} for row in rows],
-                callbacks=[Clock()]).train()
+            folder, per_device_train_batch_size=batch_size, num_train_epochs=args.epochs,
+            learning_rate=args.learning_rate, seed=args.seed,
+            bf16=precision == "bf16-mixed", fp16=precision == "16-mixed", use_cpu=not torch.cuda.is_available(),
+            report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
+            dataloader_pin_memory=torch.cuda.is_available())
+        Trainer(model, arguments, DataCollatorForLanguageModeling(tokenizer, mlm=False),
+                [{"input_ids": row} for row in rows], callbacks=[Clock()]).train()
     return precision
 
 
 def genuine(bench: BenchArguments, train, model, root: str):
-    """The genuine package's own trainer in its own interpreter, on the same features and weights: the model, seconds."""
+    """The genuine package's own trainer in its own interpreter, on the same features and weights.
+
+    Returns the model and the seconds.
+    """
     handed, back = f"{root}/handed.pt", f"{root}/back.pt"
     features = [[features.input_ids, features.attention_mask] for features in train]
     fields = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "resid_pdrop", "embd_pdrop", "attn_pdrop")

@@ -48,15 +48,16 @@ def measure(bench: BenchArguments, name: str, root: str, target: float | None = 
     flops = flops_per_token(model, float(train.lengths.mean())) * tokens / watch.seconds
     return {
         "samples_per_second": len(train) * args.epochs / watch.seconds, "tokens_per_second": tokens / watch.seconds,
-        "flops_per_second": flops, "val_bits_per_char": judge(model), "peak_bytes": peak, "seconds": watch.seconds, "precision": precision,
-        "way": watch.way,
+        "flops_per_second": flops, "val_bits_per_char": judge(model), "peak_bytes": peak, "seconds": watch.seconds,
+        "precision": precision, "way": watch.way,
     }
 
 
 def copy_corpus(bench: BenchArguments, root: Path) -> None:
     folder = Path(bench.downstream_corpus_root_dir).expanduser() / bench.downstream_corpus_name
     (root / "corpus").mkdir()
-    for name, most in (("ratings_train.txt", bench.limit), ("ratings_test.txt", min(bench.limit or HELD_OUT, HELD_OUT))):
+    for name, most in (("ratings_train.txt", bench.limit),
+                       ("ratings_test.txt", min(bench.limit or HELD_OUT, HELD_OUT))):
         lines = nlpbook.read_documents(folder / name)
         (root / "corpus" / name).write_text("\n".join(lines[: most + 1 if most else None]) + "\n", encoding="utf-8")
 
@@ -82,10 +83,13 @@ def main(bench: BenchArguments) -> None:
                 runs[name].append(alone(measure, bench, name, root))
         used = {run["precision"] for each in runs.values() for run in each}
         # Only what was used: without bf16 instructions a CPU takes minutes for a product in bf16.
-        peaks = {precision: alone(peak_flops, torch.float32 if precision == "32-true" else torch.bfloat16) for precision in used}
+        peaks = {precision: alone(peak_flops, torch.float32 if precision == "32-true" else torch.bfloat16)
+                 for precision in used}
         if {"book", "standard"} <= set(names):
             target = statistics.median(run["val_bits_per_char"] for run in runs["book"])
-            headline = head(runs["book"], [alone(measure, bench, "standard", root, target)["way"] for _ in range(bench.rounds)], target)
+            headline = head(
+                runs["book"],
+                [alone(measure, bench, "standard", root, target)["way"] for _ in range(bench.rounds)], target)
     for name in names:
         for run in runs[name]:
             run["fraction_of_peak"] = run["flops_per_second"] / peaks[run["precision"]]
@@ -98,23 +102,28 @@ def main(bench: BenchArguments) -> None:
     for name in names:
         row = figures[name]
         rates = f"{row['samples_per_second']:10.1f}{row['tokens_per_second']:10.1f}{row['fraction_of_peak']:7.1%}"
-        rest = f"{row['val_bits_per_char']:11.3f}{row.get('peak_bytes', math.nan) / 1e9:7.2f}{ratios[name]['tokens_per_second']:8.2f}"
+        rest = (f"{row['val_bits_per_char']:11.3f}{row.get('peak_bytes', math.nan) / 1e9:7.2f}"
+                f"{ratios[name]['tokens_per_second']:8.2f}")
         print(f"{pad(f'{name} {NAMES[name]}', 42)}{rates}{rest}")
     reached = ", ".join(f"{precision} {peak / 1e9:.0f}" for precision, peak in sorted(peaks.items()))
     print(f"tokens/s는 패딩을 뺀 토큰, peak는 그 정밀도의 행렬 곱 최고 속도({reached} GFLOPS)와 비교한 값, "
           "비율은 번갈아 측정한 것들의 중앙값입니다.")
     if headline and headline["standard_seconds"] == 0:  # a short run of book can do harm
-        print(f"학습 전의 모델이 이미 {headline['way'][0]['bits']:.3f}비트라, book이 끝에 이른 {headline['bits_per_char']:.3f}비트에 "
-              "누가 먼저 이르는지 잴 수 없습니다. --epochs나 --limit을 늘리세요.")
+        print(f"학습 전의 모델이 이미 {headline['way'][0]['bits']:.3f}비트라, "
+              f"book이 끝에 이른 {headline['bits_per_char']:.3f}비트에 "
+              "누가 먼저 이르는지 측정할 수 없습니다. --epochs나 --limit을 늘리세요.")
     elif headline and headline["speedup"]:
-        print(f"book이 {headline['book_seconds']:.1f}초 만에 이른 글자마다 {headline['bits_per_char']:.3f}비트에 standard는 "
-              f"{headline['standard_seconds']:.1f}초 만에 이르렀습니다: {headline['speedup']:.1f}배 빨리.")
+        print(f"book이 {headline['book_seconds']:.1f}초 만에 이른 글자당 {headline['bits_per_char']:.3f}비트에 "
+              f"standard는 {headline['standard_seconds']:.1f}초 만에 이르렀습니다: {headline['speedup']:.1f}배 빨리.")
     print(json.dumps({
-        **figures, "ratios": ratios[best], "ratios_to": first, "all_ratios": ratios, "standard_to": {
-            name: ratio(runs[name], runs[best], "tokens_per_second") for name in names}, "headline": headline, "peak_flops": peaks,
-        "arguments": asdict(bench), "precision": {name: runs[name][0]["precision"] for name in names},
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} × {torch.get_num_threads()}",
-        "cpu_bf16": torch.cpu._is_avx512_bf16_supported(), "torch": torch.__version__, "transformers": transformers.__version__}))
+        **figures, "ratios": ratios[best], "ratios_to": first, "all_ratios": ratios,
+        "standard_to": {name: ratio(runs[name], runs[best], "tokens_per_second") for name in names},
+        "headline": headline, "peak_flops": peaks, "arguments": asdict(bench),
+        "precision": {name: runs[name][0]["precision"] for name in names},
+        "device": (torch.cuda.get_device_name() if torch.cuda.is_available()
+                   else f"{platform.machine()} × {torch.get_num_threads()}"),
+        "cpu_bf16": torch.cpu._is_avx512_bf16_supported(), "torch": torch.__version__,
+        "transformers": transformers.__version__}))
 
 
 def ratio(of: list[dict], to: list[dict], key: str) -> float:
