@@ -23,8 +23,8 @@ _KINDS = {
 def argument(default, help, **more):
     """A dataclass field with its Korean ``help`` and what else is said of it.
 
-    ``minimum`` <= value <= ``maximum``, value > ``above``, one of ``choices``; ``path``: a ``~`` at its beginning is
-    the user's home; ``group``: its heading in ``--help``, else that of the class.
+    ``minimum`` <= value <= ``maximum`` (with ``range`` a message names both), value > ``above``, one of ``choices``;
+    ``path``: a ``~`` at its beginning is the user's home; ``group``: its heading in ``--help``, else that of the class.
     """
     return field(default=default, metadata={"help": help, **more})
 
@@ -89,7 +89,7 @@ def broken_bound(spec, value) -> str | None:
     if choices and value not in choices:
         return f"{', '.join(map(str, choices))} 가운데 하나여야"
     too_small, too_large = minimum is not None and value < minimum, maximum is not None and value > maximum
-    if (too_small or too_large) and None not in (minimum, maximum):
+    if (too_small or too_large) and spec.metadata.get("range"):
         return f"{_shown(minimum)} 이상 {_shown(maximum)} 이하여야"
     if too_small:
         return f"{_shown(minimum)} 이상이어야"

@@ -18,7 +18,7 @@ SMALLEST_TEMPERATURE = 0.01  # dividing by less overflows; by then it is greedy 
 
 def knob(korean: str, unnamed, help: str, **bounds):
     """A field of :class:`DecodingOptions`: None where nobody names it; a page or an API has ``unnamed`` then."""
-    return argument(None, help, korean=korean, unnamed=unnamed, **bounds)
+    return argument(None, help, korean=korean, unnamed=unnamed, range="minimum" in bounds, **bounds)
 
 
 @dataclass
