@@ -1,27 +1,23 @@
-"""Fixtures. This file alone knows where outside data may lie: NSMC_ROOT and HUB_ROOT, else a folder ``shared`` beside the repository."""
+"""Fixtures. This file alone knows where outside data may lie: NSMC_ROOT and HUB_ROOT, else a folder ``shared`` beside
+the repository."""
 
 import json
 import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 import torch
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-SCRIPTS = REPOSITORY / "task3-gen"
-MINI = SCRIPTS / "data" / "mini"
+pytest.register_assert_rewrite("helpers")
+from helpers import HUB_NAMES, MINI, REPOSITORY, run_fit, tiny_config, write_corpus  # noqa: E402
+
 SHARED = REPOSITORY.parent / "shared"
-HUB_NAMES = {1: "skt/kogpt2-base-v2", 2: "skt/ko-gpt-trinity-1.2B-v0.5", 3: "EleutherAI/polyglot-ko-1.3b"}
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the servers started here
+# A shell's background job ignores it, and so would the servers started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +31,17 @@ def nsmc() -> Path:
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory) -> Path:
-    """An HF_HOME in which the three hub models resolve: the real tokenizers, the real architectures made narrow, random weights."""
+    """An HF_HOME in which the three hub models resolve: the real tokenizers, the real architectures made narrow,
+    random weights."""
     source = Path(os.environ.get("HUB_ROOT", SHARED / "hub"))
     if not source.is_dir():
         pytest.skip(f"허브 모델의 설정과 토크나이저가 {source}에 없습니다. HUB_ROOT로 알려 주면 시험합니다.")
     from transformers import AutoConfig, AutoModelForCausalLM
 
     home = tmp_path_factory.mktemp("hf")
-    narrow = {"gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_inner": 64},
-              "gpt_neox": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}}
+    narrow = {
+        "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_inner": 64},
+        "gpt_neox": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}}
     for name in HUB_NAMES.values():
         folder = name.replace("/", "--")
         cache = home / "hub" / f"models--{folder}"
@@ -77,16 +75,6 @@ def tokenizer(documents):
     return train_tokenizer(documents, 1200, words=("긍정", "부정"))
 
 
-def tiny_config(kind: str, tokenizer):
-    from transformers import GPT2Config, GPTNeoXConfig
-
-    tokens = {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 3}
-    if kind == "gpt2":
-        return GPT2Config(n_positions=64, n_embd=32, n_layer=2, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, **tokens)
-    return GPTNeoXConfig(max_position_embeddings=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-                         **tokens)
-
-
 @pytest.fixture(params=["gpt2", "gpt_neox"])
 def tiny_model(request, tokenizer):
     """A small random model of either architecture."""
@@ -110,16 +98,6 @@ def tiny_folder(tokenizer, tmp_path_factory) -> Path:
     return folder
 
 
-def write_corpus(root: Path, train: int = 48, test: int = 12, name: str = "slice", source: Path = MINI) -> Path:
-    """The first rows of a corpus under ``root/name``."""
-    folder = root / name
-    folder.mkdir(parents=True)
-    for mode, rows in (("train", train), ("test", test)):
-        lines = (source / f"ratings_{mode}.txt").read_text(encoding="utf-8").split("\n")
-        (folder / f"ratings_{mode}.txt").write_text("\n".join(lines[: rows + 1]) + "\n", encoding="utf-8")
-    return folder
-
-
 @pytest.fixture
 def make_args(tmp_path, tiny_folder):
     """``GenerationTrainArguments`` for a small corpus and the tiny model, with changes."""
@@ -129,33 +107,11 @@ def make_args(tmp_path, tiny_folder):
         if not (tmp_path / "slice").exists():
             write_corpus(tmp_path)
         return GenerationTrainArguments(**{
-            "pretrained_model_name": str(tiny_folder), "downstream_corpus_root_dir": str(tmp_path), "downstream_corpus_name": "slice",
-            "downstream_model_dir": str(tmp_path / "out"), "max_seq_length": 32, "batch_size": 8, "epochs": 2, "learning_rate": 1e-3,
-            "seed": 7, **changes})
+            "pretrained_model_name": str(tiny_folder), "downstream_corpus_root_dir": str(tmp_path),
+            "downstream_corpus_name": "slice", "downstream_model_dir": str(tmp_path / "out"), "max_seq_length": 32,
+            "batch_size": 8, "epochs": 2, "learning_rate": 1e-3, "seed": 7, **changes})
 
     return make
-
-
-def run_fit(args, model=None):
-    """Train as the scripts do; returns the trainer and the task."""
-    from torch.utils.data import DataLoader
-
-    from ratsnlp import nlpbook
-    from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus, load_model, load_tokenizer
-
-    nlpbook.set_seed(args, quiet=True)
-    tokenizer = load_tokenizer(args.pretrained_model_name)
-    train = GenerationDataset(args, tokenizer, NsmcCorpus(), "train")
-    test = GenerationDataset(args, tokenizer, NsmcCorpus(), "test")
-    task = GenerationTask(model or load_model(args.pretrained_model_name, tokenizer), args)
-    trainer = nlpbook.get_trainer(args)
-    trainer.fit(
-        task,
-        train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(train, args),
-                                     collate_fn=nlpbook.data_collator),
-        val_dataloaders=DataLoader(test, batch_size=args.batch_size, sampler=nlpbook.LengthGroupedSampler(test, args),
-                                   collate_fn=nlpbook.data_collator))
-    return trainer, task
 
 
 @pytest.fixture(scope="session")
@@ -171,47 +127,32 @@ def finetuned_folder(tiny_folder, tmp_path_factory) -> Path:
     return root / "out"
 
 
-def run_script(script: str, *flags, cwd=None, env=None) -> subprocess.CompletedProcess:
-    """Run a script of ``task3-gen`` as its user would."""
-    return subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *map(str, flags)], cwd=cwd, env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})},
-        capture_output=True, text=True, encoding="utf-8", timeout=300, check=False)
+@pytest.fixture
+def command(tmp_path, tiny_folder) -> list[str]:
+    """``train_gen-0.py``'s flags for a small corpus and the tiny model; where to and how long is the test's to add."""
+    write_corpus(tmp_path)
+    return ["--pretrained_model_name", str(tiny_folder), "--downstream_corpus_root_dir", str(tmp_path),
+            "--downstream_corpus_name", "slice", "--max_seq_length", "32"]
 
 
-def user_error(completed: subprocess.CompletedProcess) -> str:
-    """The one line that a user's mistake ends with; asserts that it is all there is to it."""
-    lines = [line for line in completed.stderr.splitlines() if line.startswith("오류: ")]
-    assert completed.returncode == 2, completed.stderr[-3000:]
-    assert "Traceback" not in completed.stderr
-    assert len(lines) == 1, completed.stderr[-3000:]
-    return lines[0]
+@pytest.fixture(scope="session")
+def figures() -> dict:
+    """What the genuine ratsnlp 1.0.53 gave, as tests/genuine/record.py wrote it down."""
+    return json.loads((REPOSITORY / "tests" / "genuine" / "figures.json").read_text(encoding="utf-8"))
 
 
-def post(port, body):
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/api", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+@pytest.fixture(scope="session")
+def genuine_folder(figures, tmp_path_factory) -> Path:
+    """The genuine checkpoint under the name that it had, and, as its package left none beside it, config and tokenizer
+    elsewhere."""
+    from genuine import record
 
+    from ratsnlp.nlpbook.generation import save_tokenizer
 
-class Served:
-    """A ``serve_gen`` script running on a port of its own."""
-
-    def __init__(self, script, *flags, env=None, cwd=None):
-        self.process = subprocess.Popen(
-            [sys.executable, SCRIPTS / script, *map(str, flags), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})}, cwd=cwd)
-
-    def __enter__(self):
-        line = self.process.stdout.readline()
-        found = re.search(r"웹 페이지: http://127\.0\.0\.1:(\d+)", line)
-        assert found, line + self.process.communicate(timeout=60)[1]
-        self.port = int(found[1])
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
-        _, stderr = self.process.communicate(timeout=60)
-        assert "Traceback" not in stderr, stderr
+    folder = tmp_path_factory.mktemp("genuine")
+    (folder / "checkpoints").mkdir()
+    checkpoint = (record.HERE / record.CHECKPOINT).read_bytes()
+    (folder / "checkpoints" / figures["best_checkpoint"]).write_bytes(checkpoint)
+    record.build_config().save_pretrained(folder / "model")
+    save_tokenizer(record.build_tokenizer(), folder / "model")
+    return folder

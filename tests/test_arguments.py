@@ -18,18 +18,20 @@ def command_line(monkeypatch, *argv):
 def test_fields_of_the_old_library_come_first_in_its_order():
     names = [field.name for field in fields(GenerationTrainArguments)]
     assert names[:18] == [
-        "pretrained_model_name", "downstream_task_name", "downstream_corpus_name", "downstream_corpus_root_dir", "downstream_model_dir",
-        "max_seq_length", "save_top_k", "monitor", "seed", "overwrite_cache", "force_download", "test_mode", "learning_rate", "epochs",
-        "batch_size", "cpu_workers", "fp16", "tpu_cores"]
+        "pretrained_model_name", "downstream_task_name", "downstream_corpus_name", "downstream_corpus_root_dir",
+        "downstream_model_dir", "max_seq_length", "save_top_k", "monitor", "seed", "overwrite_cache", "force_download",
+        "test_mode", "learning_rate", "epochs", "batch_size", "cpu_workers", "fp16", "tpu_cores"]
     args = GenerationTrainArguments()
     assert (args.pretrained_model_name, args.max_seq_length, args.learning_rate) == ("kogpt2", 32, 5e-5)
     assert (args.epochs, args.batch_size) == (3, 96)
-    assert (args.monitor, args.seed, args.cpu_workers, args.fp16, args.recipe) == ("min val_loss", None, 0, False, "standard")
+    assert (args.monitor, args.seed, args.cpu_workers, args.fp16, args.recipe) == (
+        "min val_loss", None, 0, False, "standard")
 
 
 @pytest.mark.parametrize(("name", "value", "bound"), [
-    ("epochs", 0, "1 이상"), ("batch_size", 0, "1 이상"), ("max_seq_length", 1, "2 이상"), ("learning_rate", 0, "0.0보다|0보다"),
-    ("learning_rate", float("nan"), "유한한 수"), ("epochs", 1.5, "정수"), ("epochs", "3", "정수"), ("fp16", "yes", "true나 false"),
+    ("epochs", 0, "1 이상"), ("batch_size", 0, "1 이상"), ("max_seq_length", 1, "2 이상"),
+    ("learning_rate", 0, "0.0보다|0보다"), ("learning_rate", float("nan"), "유한한 수"),
+    ("epochs", 1.5, "정수"), ("epochs", "3", "정수"), ("fp16", "yes", "true나 false"),
     ("seed", -1, "0 이상"), ("recipe", "fast", "standard"), ("monitor", "val_loss", "min이나 max"),
     ("monitor", "min foo", "가운데 하나"), ("save_top_k", 0, "-1"),
     ("warmup_ratio", 1.1, "1 이하"), ("cpu_workers", -1, "0 이상"), ("pretrained_model_name", None, "글"),
@@ -37,7 +39,8 @@ def test_fields_of_the_old_library_come_first_in_its_order():
 def test_a_value_out_of_bounds_is_named_with_its_bound(name, value, bound):
     with pytest.raises(UserError, match=bound) as caught:
         GenerationTrainArguments(**{name: value})
-    assert str(caught.value).startswith(f"{name}: ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{name}: ")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["warmup_ratio", "weight_decay"])
@@ -64,9 +67,11 @@ def test_a_json_file_fills_the_arguments(monkeypatch, tmp_path, how):
 
 
 @pytest.mark.parametrize(("argv", "message"), [
-    (["--epoch", "1"], "--epoch: 없는 옵션입니다. 혹시 --epochs인가요?"), (["--epochs"], "epochs: 뒤에 값이 필요합니다"),
+    (["--epoch", "1"], "--epoch: 없는 옵션입니다. 혹시 --epochs인가요?"),
+    (["--epochs"], "epochs: 뒤에 값이 필요합니다"),
     (["--epochs", "x"], "epochs: 정수여야 하는데 'x'"), (["--epochs", "0"], "epochs: 1 이상이어야 하는데 0"),
-    (["--test_mode", "maybe"], "test_mode: true나 false"), (["--seed", ""], "seed: 정수여야"), (["extra"], "extra: 없는 옵션"),
+    (["--test_mode", "maybe"], "test_mode: true나 false"), (["--seed", ""], "seed: 정수여야"),
+    (["extra"], "extra: 없는 옵션"),
     (["none.json"], "none.json: 설정 파일을 읽을 수 없습니다"),
 ])
 def test_a_wrong_command_line_is_one_korean_line(monkeypatch, argv, message):
@@ -91,13 +96,15 @@ def test_an_empty_sentence_cannot_be_continued():
 
 
 @pytest.mark.parametrize(("names", "best"), [
-    (["epoch=0-val_loss=2.50.ckpt", "epoch=1-val_loss=2.29.ckpt", "last.ckpt", "notes.txt", "other.ckpt"], "epoch=1-val_loss=2.29.ckpt"),
+    (["epoch=0-val_loss=2.50.ckpt", "epoch=1-val_loss=2.29.ckpt", "last.ckpt", "notes.txt", "other.ckpt"],
+     "epoch=1-val_loss=2.29.ckpt"),
     (["epoch=1-val_loss=2.29.ckpt", "epoch=1-val_loss=2.29-v1.ckpt"], "epoch=1-val_loss=2.29-v1.ckpt"),
     (["epoch=1-val_loss=2.29-v2.ckpt", "epoch=1-val_loss=2.29-v10.ckpt"], "epoch=1-val_loss=2.29-v10.ckpt"),
     (["epoch=0-val_loss=nan.ckpt", "epoch=0-val_loss=9.00.ckpt"], "epoch=0-val_loss=9.00.ckpt"),
     (["epoch=0-val_loss=-0.10.ckpt", "epoch=0-val_loss=0.05.ckpt"], "epoch=0-val_loss=-0.10.ckpt"),
     (["epoch=0-val_loss=1e-05.ckpt", "epoch=0-val_loss=0.05.ckpt"], "epoch=0-val_loss=1e-05.ckpt"),
-    (["epoch=0-val_loss=2.00-step=100.ckpt", "epoch=0-val_loss=2.10-step=50.ckpt"], "epoch=0-val_loss=2.00-step=100.ckpt"),
+    (["epoch=0-val_loss=2.00-step=100.ckpt", "epoch=0-val_loss=2.10-step=50.ckpt"],
+     "epoch=0-val_loss=2.00-step=100.ckpt"),
     (["epoch=0-val_loss=10.00.ckpt", "epoch=0-val_loss=9.00.ckpt"], "epoch=0-val_loss=9.00.ckpt"),
 ])
 def test_the_lowest_val_loss_is_served(tmp_path, names, best):

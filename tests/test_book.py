@@ -1,4 +1,4 @@
-"""``--recipe book`` against the genuine ratsnlp 1.0.53: its recorded figures, and the package itself where it can be run."""
+"""``--recipe book`` against the genuine ratsnlp 1.0.53: its recorded figures, and the package where it can be run."""
 
 import csv
 import json
@@ -8,43 +8,28 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MINI, Served, post
 from genuine import record
+from helpers import MINI
 from transformers import AutoModelForCausalLM
 
-from ratsnlp.nlpbook.generation import NsmcCorpus, load_checkpoint, load_finetuned, readable, save_tokenizer
+from ratsnlp.nlpbook.generation import NsmcCorpus, load_checkpoint, load_finetuned
 
 GENUINE = Path(record.__file__).parent
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module")
-def figures() -> dict:
-    return json.loads((GENUINE / "figures.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
 def genuine_python() -> str:
     python = os.environ.get("GENUINE_RATSNLP_PYTHON")
     if not python:
-        pytest.skip("ratsnlp 1.0.53이 있는 파이썬을 GENUINE_RATSNLP_PYTHON으로 알려 주면 시험합니다(tests/genuine/record.py 참고).")
+        pytest.skip("ratsnlp 1.0.53이 있는 파이썬을 GENUINE_RATSNLP_PYTHON으로 알려 주면 시험합니다"
+                    "(tests/genuine/record.py 참고).")
     return python
 
 
-@pytest.fixture(scope="module")
-def genuine_folder(tmp_path_factory) -> Path:
-    """The genuine checkpoint under the name that it had, and, as its package left none beside it, config and tokenizer elsewhere."""
-    folder = tmp_path_factory.mktemp("genuine")
-    (folder / "checkpoints").mkdir()
-    name = json.loads((GENUINE / "figures.json").read_text(encoding="utf-8"))["best_checkpoint"]
-    (folder / "checkpoints" / name).write_bytes((GENUINE / record.CHECKPOINT).read_bytes())
-    record.build_config().save_pretrained(folder / "model")
-    save_tokenizer(record.build_tokenizer(), folder / "model")
-    return folder
-
-
 def assert_same_run(root: Path, corpus: str, figures: dict):
-    """Our ``book`` gives the genuine features, losses and learning rates; over 100 steps, for rounding errors grow from step to step."""
+    """Our ``book`` gives the genuine features, losses and learning rates; over 100 steps, for rounding errors grow from
+    step to step."""
     features, watch, best = record.train(record.arguments(root, corpus, recipe="book"), record.build_model())
     assert features[0][:2] == figures["first_features"]
     assert [record.fingerprint(split) for split in features] == figures["features_sha256"]
@@ -52,7 +37,8 @@ def assert_same_run(root: Path, corpus: str, figures: dict):
     torch.testing.assert_close(watch.losses[:100], figures["losses"][:100], **TOLERANCE)
     epochs = 100 * record.EPOCHS // len(watch.losses)
     torch.testing.assert_close(watch.val_losses[:epochs], figures["val_losses"][:epochs], **TOLERANCE)
-    assert watch.rates == figures["learning_rates"] and Path(best).is_file()
+    assert watch.rates == figures["learning_rates"]
+    assert Path(best).is_file()
 
 
 def test_book_gives_the_recorded_figures_of_the_genuine_package(figures, tmp_path):
@@ -80,7 +66,8 @@ def test_book_equals_the_genuine_package_on_the_real_nsmc(genuine_python, nsmc, 
         lines = [header, *empty, *longest, *quoted[: size // 2], *rows][: size + 1]
         (folder / f"ratings_{mode}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (tmp_path / "out").mkdir()
-    subprocess.run([genuine_python, GENUINE / "record.py", tmp_path / "out", folder], check=True, capture_output=True, timeout=300)
+    subprocess.run([genuine_python, GENUINE / "record.py", tmp_path / "out", folder], check=True, capture_output=True,
+                   timeout=300)
     assert_same_run(tmp_path, "hard", json.loads((tmp_path / "out" / "figures.json").read_text(encoding="utf-8")))
 
 
@@ -110,7 +97,8 @@ def test_a_quote_that_stays_open_swallows_no_rows(figures, tmp_path):
     rows = ["id\tdocument\tlabel", '1\t"열린 따옴표\t1', "2\t둘째\t0", '3\t"닫힌 셋째\t1', "4\t넷째\t0"]
     (tmp_path / "ratings_train.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
     examples = NsmcCorpus().get_examples(tmp_path, "train")
-    assert [example.book_text or example.text for example in examples] == ['긍정 "열린 따옴표', "부정 둘째", '긍정 "닫힌 셋째', "부정 넷째"]
+    assert [example.book_text or example.text for example in examples] == [
+        '긍정 "열린 따옴표', "부정 둘째", '긍정 "닫힌 셋째', "부정 넷째"]
     assert len(figures["differences"]["an_open_quote"]["examples"]) == 2
 
 
@@ -130,11 +118,5 @@ def test_only_the_buffers_that_are_gone_are_passed_over():
     model = AutoModelForCausalLM.from_config(record.build_config())
     loaded = load_checkpoint(GENUINE / record.CHECKPOINT, model)
     passed_over = {f"model.transformer.h.{layer}.attn.{name}" for layer in (0, 1) for name in ("bias", "masked_bias")}
-    assert state.keys() - loaded.keys() == passed_over and "model.transformer.h.0.attn.c_attn.bias" in loaded
-
-
-def test_a_genuine_checkpoint_is_served(figures, genuine_folder):
-    flags = ("--downstream_model_dir", genuine_folder / "checkpoints", "--pretrained_model_name", genuine_folder / "model")
-    with Served("serve_gen-1.py", *flags) as served:
-        status, answer = post(served.port, {"prompt": record.PROMPT, "temperature": 0})
-    assert (status, answer) == (200, {"result": readable(record.build_tokenizer(), figures["greedy"])})
+    assert state.keys() - loaded.keys() == passed_over
+    assert "model.transformer.h.0.attn.c_attn.bias" in loaded

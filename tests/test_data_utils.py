@@ -4,12 +4,11 @@ import http.server
 import os
 import shutil
 import socket
-import threading
 
 import numpy as np
 import pytest
 import torch
-from conftest import MINI, write_corpus
+from helpers import MINI, http_server, write_corpus
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook import LengthGroupedSampler, UserError, data_collator, fetch_corpus
@@ -29,9 +28,11 @@ def sampler(n=1003, batch_size=16, seed=7):
 def test_every_text_comes_once_an_epoch_with_its_like():
     grouped, lengths = sampler()
     order = list(grouped)
-    assert sorted(order) == list(range(1003)) and len(grouped) == 1003
+    assert sorted(order) == list(range(1003))
+    assert len(grouped) == 1003
     spread = [np.ptp(lengths[order[start : start + 16]]) for start in range(0, 992, 16)]
-    assert np.mean(spread) < 3 and max(spread) < 12
+    assert np.mean(spread) < 3
+    assert max(spread) < 12
     means = [lengths[order[start : start + 16]].mean() for start in range(0, 992, 16)]
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.5  # short and long batches alternate at random
 
@@ -42,13 +43,16 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     other.set_epoch(1)
     assert list(one) != list(other)
     one.set_epoch(1)
-    assert list(one) == list(other) and list(one) != list(sampler(seed=8)[0])
+    assert list(one) == list(other)
+    assert list(one) != list(sampler(seed=8)[0])
 
 
 def test_data_collator_stacks_features():
-    rows = [GenerationFeatures([1, 2], [1, 0], [0, 0], [1, 2], 1, 5), GenerationFeatures([3, 4], [1, 1], [0, 0], [3, 4], 1, 6)]
+    rows = [GenerationFeatures([1, 2], [1, 0], [0, 0], [1, 2], 1, 5),
+            GenerationFeatures([3, 4], [1, 1], [0, 0], [3, 4], 1, 6)]
     batch = data_collator(rows)
-    assert batch["input_ids"].tolist() == [[1, 2], [3, 4]] and batch["characters"].tolist() == [5, 6]
+    assert batch["input_ids"].tolist() == [[1, 2], [3, 4]]
+    assert batch["characters"].tolist() == [5, 6]
     assert batch["labels"].dtype == torch.int64
     assert "labels" not in data_collator([GenerationFeatures([1], [1])])
 
@@ -75,13 +79,11 @@ def server(tmp_path, monkeypatch):
     from Korpora import korpus_nsmc
 
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(MINI))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    with http_server(handler) as httpd:
         links = [{**link, "url": f"http://127.0.0.1:{httpd.server_port}/{link['destination'].split('/')[-1]}"}
                  for link in korpus_nsmc.NSMC_FETCH_INFORMATION]
         monkeypatch.setattr(korpus_nsmc, "NSMC_FETCH_INFORMATION", links)
         yield httpd
-        httpd.shutdown()
 
 
 def test_missing_files_are_downloaded_and_others_left_alone(tmp_path, server):

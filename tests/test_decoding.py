@@ -5,17 +5,26 @@ import torch
 from transformers import set_seed
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import SETTINGS, GenerationInferArguments, encode_prompt, load_for_inference, load_pretrained, readable
+from ratsnlp.nlpbook.generation import (
+    SETTINGS,
+    GenerationInferArguments,
+    encode_prompt,
+    load_for_inference,
+    load_pretrained,
+    readable,
+)
 
 
 def test_the_sixteen_settings_of_the_tutorial_in_order():
     arguments = [setting.arguments for setting in SETTINGS]
-    assert len(arguments) == 16 and all(a["min_length"] == 10 and a["max_length"] == 50 for a in arguments)
+    assert len(arguments) == 16
+    assert all(a["min_length"] == 10 and a["max_length"] == 50 for a in arguments)
     assert [a["do_sample"] for a in arguments] == [False] * 8 + [True] * 8
     knobs = [{k: v for k, v in a.items() if k not in ("do_sample", "min_length", "max_length")} for a in arguments]
     assert knobs == [
-        {}, {"num_beams": 3}, {"num_beams": 1}, {"no_repeat_ngram_size": 3}, {"repetition_penalty": 1.0}, {"repetition_penalty": 1.1},
-        {"repetition_penalty": 1.2}, {"repetition_penalty": 1.5}, {"top_k": 50}, {"top_k": 1}, {"top_k": 50, "temperature": 0.01},
+        {}, {"num_beams": 3}, {"num_beams": 1}, {"no_repeat_ngram_size": 3},
+        {"repetition_penalty": 1.0}, {"repetition_penalty": 1.1}, {"repetition_penalty": 1.2},
+        {"repetition_penalty": 1.5}, {"top_k": 50}, {"top_k": 1}, {"top_k": 50, "temperature": 0.01},
         {"top_k": 50, "temperature": 1.0}, {"top_k": 50, "temperature": 1e8}, {"top_p": 0.92}, {"top_p": 0.01},
         {"repetition_penalty": 1.5, "no_repeat_ngram_size": 3, "temperature": 0.9, "top_k": 50, "top_p": 0.92}]
 
@@ -72,7 +81,8 @@ class FakeTokenizer:
         return self.text
 
 
-@pytest.mark.parametrize("text", ["ㅋㅋㅋ 웃김 ㅠㅠ", "ㅇㅈ", "ㄳ합니다", "가나다 한글 ABC 😂", "ㄱㄴㄷㄹ ㅏㅓㅗㅜ ㅎㅎ"])
+@pytest.mark.parametrize("text", [
+    "ㅋㅋㅋ 웃김 ㅠㅠ", "ㅇㅈ", "ㄳ합니다", "가나다 한글 ABC 😂", "ㄱㄴㄷㄹ ㅏㅓㅗㅜ ㅎㅎ"])
 def test_lone_jamo_come_back_as_people_type_them(text):
     """KoGPT2's tokenizer applies NFKC; where that loses nothing but the kind of jamo, the text comes back."""
     mangled = unicodedata.normalize("NFKC", text)
@@ -81,7 +91,8 @@ def test_lone_jamo_come_back_as_people_type_them(text):
 
 def test_half_a_character_is_left_out(tokenizer):
     ids = tokenizer("좋다 😂")["input_ids"]
-    assert readable(tokenizer, ids) == "좋다 😂" and readable(tokenizer, ids[:-1]).rstrip() == "좋다"
+    assert readable(tokenizer, ids) == "좋다 😂"
+    assert readable(tokenizer, ids[:-1]).rstrip() == "좋다"
 
 
 def test_jamo_that_belong_together_become_a_syllable():
@@ -91,4 +102,5 @@ def test_jamo_that_belong_together_become_a_syllable():
 def test_a_finetuned_folder_is_loaded_instead(finetuned_folder, tiny_folder):
     tuned, _ = load_for_inference(GenerationInferArguments(str(tiny_folder), str(finetuned_folder)))
     plain, tokenizer = load_for_inference(GenerationInferArguments(str(tiny_folder)), eos_token="</s>")
-    assert not torch.equal(tuned.transformer.wte.weight, plain.transformer.wte.weight) and tokenizer.eos_token == "</s>"
+    assert not torch.equal(tuned.transformer.wte.weight, plain.transformer.wte.weight)
+    assert tokenizer.eos_token == "</s>"

@@ -2,13 +2,14 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from helpers import REPOSITORY
 
 
 def test_the_readme_names_scripts_that_exist():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     scripts = set(re.findall(r"task3-gen/[\w-]+\.py", text))
-    assert len(scripts) >= 12 and all((REPOSITORY / script).is_file() for script in scripts)
+    assert len(scripts) >= 12
+    assert all((REPOSITORY / script).is_file() for script in scripts)
     for command in ("make demo", "make test", "pip install -r requirements.txt", "python -m pytest"):
         assert command in text
     for folder in re.findall(r"\]\(([^)#:]+)\)", text):
@@ -28,10 +29,12 @@ def test_every_requirement_is_pinned_with_a_reason():
     assert all(re.fullmatch(r"[\w-]+==[\w.]+ +# .*[가-힣].*", line) for line in lines), lines
 
 
-PAGES = [path for kind in ("*.py", "*.md", "*.html") for path in REPOSITORY.rglob(kind) if not {".venv", "output"} & set(path.parts)]
+PAGES = [path for kind in ("*.py", "*.md", "*.html") for path in REPOSITORY.rglob(kind)
+         if not {".venv", "output"} & set(path.parts)]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_no_file_names_a_path_of_this_machine(path):
     text = path.read_text(encoding="utf-8")
-    assert str(REPOSITORY) not in text and f"{Path.home()}/" not in text
+    assert str(REPOSITORY) not in text
+    assert f"{Path.home()}/" not in text

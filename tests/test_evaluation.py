@@ -1,10 +1,8 @@
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from conftest import run_script, user_error, write_corpus
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.evaluation.bits import bits_per_character
@@ -22,7 +20,8 @@ from ratsnlp.nlpbook.generation import GenerationExample, load_pretrained, sampl
 
 
 def test_syllables_are_characters_without_white_space():
-    assert syllables(" 한 글\tab\n") == "한글ab" and syllables("한") == "한"
+    assert syllables(" 한 글\tab\n") == "한글ab"
+    assert syllables("한") == "한"
 
 
 def test_distinct_counts_different_ngrams_over_all_of_them():
@@ -35,7 +34,8 @@ def test_distinct_counts_different_ngrams_over_all_of_them():
 def test_repeated_is_within_a_text():
     assert repeated(["ㅋㅋㅋㅋㅋㅋ"], 4) == pytest.approx(2 / 3)  # one of three is new
     assert repeated(["가나다라", "가나다라"], 4) == 0
-    assert repeated(["가나다라 가나다라", "마바사아"], 4) == pytest.approx(1 / 6)  # 가나다라 twice among 5, and one more
+    # 가나다라 twice among 5, and one more.
+    assert repeated(["가나다라 가나다라", "마바사아"], 4) == pytest.approx(1 / 6)
 
 
 def test_self_bleu_by_hand():
@@ -49,7 +49,8 @@ def test_self_bleu_by_hand():
     # Shorter than the closest of the others: the brevity penalty exp(1 - 5/4).
     long = (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25
     assert self_bleu(["가나다라", "가나다라마"]) == pytest.approx((math.exp(1 - 5 / 4) + long) / 2)
-    assert self_bleu(["가나", "가나다라"]) == pytest.approx((2 / 4 * 1 / 3 * 0.1 / 2 * 0.1) ** 0.25)  # 가나 is too short to be judged
+    # 가나 is too short to be judged.
+    assert self_bleu(["가나", "가나다라"]) == pytest.approx((2 / 4 * 1 / 3 * 0.1 / 2 * 0.1) ** 0.25)
 
 
 def test_verbatim_copies_are_found_whatever_their_spaces():
@@ -61,11 +62,13 @@ def test_verbatim_copies_are_found_whatever_their_spaces():
 def test_wilsons_interval():
     low, high = wilson_interval(8, 10)  # Agresti & Coull's textbook case
     assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
-    assert wilson_interval(0, 10)[0] == pytest.approx(0, abs=1e-12) and wilson_interval(10, 10)[1] == pytest.approx(1)
+    assert wilson_interval(0, 10)[0] == pytest.approx(0, abs=1e-12)
+    assert wilson_interval(10, 10)[1] == pytest.approx(1)
 
 
 POSITIVE, NEGATIVE = ["정말 재미있다", "재미있는 영화", "참 재미있네"], ["너무 지루하다", "지루한 영화", "참 지루하네"]
-EXAMPLES = [GenerationExample(f"{word} {text}", f"{word} ") for word, texts in (("긍정", POSITIVE), ("부정", NEGATIVE)) for text in texts]
+EXAMPLES = [GenerationExample(f"{word} {text}", f"{word} ")
+            for word, texts in (("긍정", POSITIVE), ("부정", NEGATIVE)) for text in texts]
 
 
 def test_the_judge_learns_what_tells_the_kinds_apart_and_is_kept(tmp_path, monkeypatch):
@@ -74,7 +77,8 @@ def test_the_judge_learns_what_tells_the_kinds_apart_and_is_kept(tmp_path, monke
     (file,) = (tmp_path / "판정").iterdir()
     monkeypatch.setattr("sklearn.linear_model.LogisticRegression", None)  # what is kept is not learnt again
     kept = PolarityJudge.fit(EXAMPLES, tmp_path / "판정")
-    assert np.array_equal(kept.coefficients, judge.coefficients) and kept.intercept == judge.intercept
+    assert np.array_equal(kept.coefficients, judge.coefficients)
+    assert kept.intercept == judge.intercept
     with pytest.raises(TypeError):
         PolarityJudge.fit(EXAMPLES[:-1], tmp_path / "판정")  # other examples
     with pytest.raises(UserError, match="모두 있어야"):
@@ -85,16 +89,19 @@ def test_agreement_is_counted_per_word_and_together():
     judge = PolarityJudge.fit(EXAMPLES)
     positive = agreement(judge, "긍정", ["재미있다", "지루하다", "재미있네", "재미있는"], POSITIVE)
     negative = agreement(judge, "부정", ["지루하다", "지루한"], [*NEGATIVE, "재미있다"])
-    assert (positive["accuracy"], positive["human_accuracy"]) == (3 / 4, 1) and positive["interval"] == wilson_interval(3, 4)
+    assert (positive["accuracy"], positive["human_accuracy"]) == (3 / 4, 1)
+    assert positive["interval"] == wilson_interval(3, 4)
     assert (negative["accuracy"], negative["human_accuracy"]) == (1, 3 / 4)
     both = combined_agreement({"긍정": positive, "부정": negative})
-    assert (both["accuracy"], both["human_accuracy"]) == (5 / 6, 6 / 7) and both["interval"] == wilson_interval(5, 6)
+    assert (both["accuracy"], both["human_accuracy"]) == (5 / 6, 6 / 7)
+    assert both["interval"] == wilson_interval(5, 6)
     with pytest.raises(UserError, match="부정이 하나도 없어"):
         agreement(judge, "부정", ["지루하다"], [])
 
 
 def test_bits_are_those_of_the_tokens_after_the_control_word_and_one_eos(tiny_folder):
-    """Against the model's own probabilities, text by text; the long text does not fit its positions and is counted whole."""
+    """Against the model's own probabilities, text by text; the long text does not fit its positions and is counted
+    whole."""
     model, tokenizer = load_pretrained(str(tiny_folder))
     texts = [("긍정 ", "재미있어요"), ("부정 ", "별로예요 ㅠㅠ 다시는 안 봅니다"), ("긍정 ", "정말 좋은 영화 " * 60)]
     examples = [GenerationExample(control + text, control) for control, text in texts]
@@ -112,7 +119,9 @@ def test_bits_are_those_of_the_tokens_after_the_control_word_and_one_eos(tiny_fo
                 if start + place >= begin:
                     nats, tokens = nats - float(scores[place - 1, window[place]]), tokens + 1
     characters = sum(len(text) for _, text in texts)
-    assert len(ids) > width and told["tokens"] == tokens and told["characters"] == characters
+    assert len(ids) > width
+    assert told["tokens"] == tokens
+    assert told["characters"] == characters
     assert told["nats_per_token"] == pytest.approx(nats / tokens, rel=1e-5)
     assert told["bits_per_char"] == pytest.approx(nats / math.log(2) / characters, rel=1e-5)
 
@@ -124,7 +133,8 @@ def test_samples_are_seeded_and_leave_the_random_state_alone(tiny_folder):
     assert torch.equal(torch.get_rng_state(), before)
     assert first == sample_texts(model, tokenizer, "긍정", 7, seed=3, max_new_tokens=12, batch_size=4)
     assert first != sample_texts(model, tokenizer, "긍정", 7, seed=4, max_new_tokens=12, batch_size=4)
-    assert len(first) == 7 and not any(sample.text.startswith("긍정") for sample in first)
+    assert len(first) == 7
+    assert not any(sample.text.startswith("긍정") for sample in first)
 
 
 def test_a_model_that_ends_at_once_is_said_to(tiny_folder):
@@ -134,30 +144,6 @@ def test_a_model_that_ends_at_once_is_said_to(tiny_folder):
         model.transformer.ln_f.bias.copy_(1e5 * model.transformer.wte.weight[tokenizer.eos_token_id])
     samples = sample_texts(model, tokenizer, "긍정", 3, seed=0)
     assert [(sample.text, sample.ended) for sample in samples] == [("", True)] * 3
-
-
-def test_the_script_reports_what_it_measured(tiny_folder, tmp_path):
-    write_corpus(tmp_path)
-    options = ("--pretrained_model_name", tiny_folder, "--downstream_corpus_root_dir", tmp_path, "--downstream_corpus_name", "slice",
-               "--samples", 12, "--limit", 10)
-    done = run_script("eval_gen.py", *options, "--report_dir", tmp_path / "보고서")
-    assert done.returncode == 0, done.stderr[-3000:]
-    report = json.loads((tmp_path / "보고서/report.json").read_text(encoding="utf-8"))
-    text = (tmp_path / "보고서/report.md").read_text(encoding="utf-8")
-    table = done.stdout[done.stdout.index("| |") : done.stdout.rindex("|") + 1]
-    assert table in text and f"| 글자마다 비트 | {report['bits_per_char']:.3f} |" in table
-    assert "eval_gen.py --pretrained_model_name" in report["command"] and report["command"] in text
-    assert report["reviews"] == 10 and report["control"]["둘 다"]["written"] == 24 and len(report["samples"]) == 20
-    assert report["diversity"].keys() == {"model", "human"} and report["diversity"]["human"]["mean_syllables"] > 1
-    again = run_script("eval_gen.py", *options, "--report_dir", tmp_path / "또")
-    same = json.loads((tmp_path / "또/report.json").read_text(encoding="utf-8"))
-    assert again.returncode == 0
-    assert [same[key] for key in ("bits_per_char", "control", "diversity", "samples")] == [
-        report[key] for key in ("bits_per_char", "control", "diversity", "samples")]
-
-
-def test_a_mistake_is_one_line():
-    assert "samples: 1 이상이어야" in user_error(run_script("eval_gen.py", "--samples", 0))
 
 
 def test_diversity_has_every_figure():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny_config
+from helpers import tiny_config
 from transformers import AutoModelForCausalLM
 
 from ratsnlp.nlpbook.generation.loss import linear_cross_entropy
@@ -23,11 +23,13 @@ def test_the_loss_and_its_gradients_are_cross_entropys(rows):
 
 
 def test_the_loss_of_an_improbable_token_is_finite():
-    states, weight = torch.eye(3, requires_grad=True), torch.tensor([[0.0, 0, 0], [300.0, 0, 0], [-300.0, 0, 0]], requires_grad=True)
+    states = torch.eye(3, requires_grad=True)
+    weight = torch.tensor([[0.0, 0, 0], [300.0, 0, 0], [-300.0, 0, 0]], requires_grad=True)
     losses = linear_cross_entropy(states, weight, torch.tensor([2, 1, 0]))
     torch.testing.assert_close(losses, torch.tensor([600.0, 1.0986123, 1.0986123]))
     losses.sum().backward()
-    assert states.grad.isfinite().all() and weight.grad.isfinite().all()
+    assert states.grad.isfinite().all()
+    assert weight.grad.isfinite().all()
 
 
 def test_autocast_gives_bf16_products_and_float32_losses():
@@ -41,7 +43,8 @@ def test_autocast_gives_bf16_products_and_float32_losses():
     torch.testing.assert_close(losses, expected)
     theirs, ours = (torch.autograd.grad(some.sum(), (states, weight)) for some in (expected, losses))
     for mine, other in zip(ours, theirs, strict=True):
-        assert mine.dtype == torch.float32 and (mine - other).norm() < 0.01 * other.norm()
+        assert mine.dtype == torch.float32
+        assert (mine - other).norm() < 0.01 * other.norm()
 
 
 def test_without_gradients_none_are_kept():
@@ -59,7 +62,8 @@ def test_byte_dropout_drops_a_share_of_p_and_keeps_the_mean():
     assert not torch.equal(dropout(states), dropped)
     torch.manual_seed(0)
     assert torch.equal(dropout(states), dropped)
-    assert dropout.eval()(states) is states and torch.equal(ByteDropout(0.0)(states), states)
+    assert dropout.eval()(states) is states
+    assert torch.equal(ByteDropout(0.0)(states), states)
 
 
 def test_a_model_with_fast_layers_and_fast_attention_computes_the_same(tokenizer):
@@ -97,7 +101,8 @@ def test_the_fast_attention_is_the_models_own(tiny_model):
     torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-5)
     assert torch.equal(text, expected_text)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):  # float32's lowest number is beyond bfloat16's
-        torch.testing.assert_close(model(ids, attention_mask=padded).logits[:, 2:], computed[1], rtol=0.1, atol=0.05, check_dtype=False)
+        logits = model(ids, attention_mask=padded).logits[:, 2:]
+        torch.testing.assert_close(logits, computed[1], rtol=0.1, atol=0.05, check_dtype=False)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox"])
@@ -114,6 +119,7 @@ def test_the_fast_attention_drops_weights_in_training_alone(kind, tokenizer):
 
     with torch.no_grad():
         model.train()
-        assert torch.equal(logits(0), logits(0)) and not torch.equal(logits(0), logits(1))
+        assert torch.equal(logits(0), logits(0))
+        assert not torch.equal(logits(0), logits(1))
         model.eval()
         assert torch.equal(logits(0), logits(1))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import SCRIPTS
+from helpers import SCRIPTS
 
 NLPBOOK = SCRIPTS / "ratsnlp" / "nlpbook"
 FLOORS = [  # from the ground up
@@ -38,7 +38,8 @@ def modules(name: str) -> list[str]:
     """The modules of a room of ``nlpbook``, by their full names."""
     if (NLPBOOK / f"{name}.py").is_file():
         return [f"ratsnlp.nlpbook.{name}"]
-    return [f"ratsnlp.nlpbook.{name}.{file.stem}".removesuffix(".__init__") for file in sorted((NLPBOOK / name).glob("*.py"))]
+    return [f"ratsnlp.nlpbook.{name}.{file.stem}".removesuffix(".__init__")
+            for file in sorted((NLPBOOK / name).glob("*.py"))]
 
 
 def test_every_module_has_a_floor():
@@ -55,7 +56,8 @@ def test_each_floor_is_imported_without_those_above():
 
 
 def test_the_library_is_imported_without_torch_and_transformers():
-    code = (f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); from ratsnlp import nlpbook; nlpbook.load_arguments, nlpbook.OUTPUT; "
+    code = (f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); "
+            "from ratsnlp import nlpbook; nlpbook.load_arguments, nlpbook.OUTPUT; "
             "print(*sorted({'torch', 'transformers', 'pytorch_lightning', 'numpy', 'flask'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
@@ -78,7 +80,8 @@ def test_the_names_of_a_face_are_those_that_editors_see(package):
 
     face = importlib.import_module(f"ratsnlp.{package.replace('/', '.')}")
     source = (SCRIPTS / "ratsnlp" / package / "__init__.py").read_text(encoding="utf-8")
-    seen = [alias.asname for line in ast.walk(ast.parse(source)) if isinstance(line, ast.ImportFrom) for alias in line.names if alias.asname]
+    seen = [alias.asname for line in ast.walk(ast.parse(source)) if isinstance(line, ast.ImportFrom)
+            for alias in line.names if alias.asname]
     assert face.__all__ == seen
     assert all(getattr(face, name) is not None for name in seen)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

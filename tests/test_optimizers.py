@@ -4,20 +4,26 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForC
 
 from ratsnlp.nlpbook.training.optimizers import MuonAdamW, parameter_groups
 
-GPT2 = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=16, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
+GPT2 = GPT2LMHeadModel(GPT2Config(
+    vocab_size=50, n_positions=16, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
 NEOX = GPTNeoXForCausalLM(GPTNeoXConfig(
-    vocab_size=50, max_position_embeddings=16, hidden_size=8, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-    tie_word_embeddings=False))
+    vocab_size=50, max_position_embeddings=16, hidden_size=8, intermediate_size=32, num_hidden_layers=2,
+    num_attention_heads=2, tie_word_embeddings=False))
 
 
 @pytest.mark.parametrize(("model", "embedded"), [
-    (GPT2, {"transformer.wte.weight", "transformer.wpe.weight"}), (NEOX, {"gpt_neox.embed_in.weight", "lm_head.weight"})],
-    ids=["GPT-2", "GPT-NeoX"])
+    (GPT2, {"transformer.wte.weight", "transformer.wpe.weight"}),
+    (NEOX, {"gpt_neox.embed_in.weight", "lm_head.weight"}),
+], ids=["GPT-2", "GPT-NeoX"])
 def test_every_parameter_is_in_one_group(model, embedded):
     names = {parameter: name for name, parameter in model.named_parameters()}
-    hidden, embeddings, vectors = [{names[parameter] for parameter in group["params"]} for group in parameter_groups(model, 0.1)]
-    assert embeddings == embedded and len(hidden) == 8 and all(".weight" in name for name in hidden)
-    assert hidden | embeddings | vectors == set(names.values()) and len(hidden) + len(embeddings) + len(vectors) == len(names)
+    hidden, embeddings, vectors = [{names[parameter] for parameter in group["params"]}
+                                   for group in parameter_groups(model, 0.1)]
+    assert embeddings == embedded
+    assert len(hidden) == 8
+    assert all(".weight" in name for name in hidden)
+    assert hidden | embeddings | vectors == set(names.values())
+    assert len(hidden) + len(embeddings) + len(vectors) == len(names)
     assert [group["weight_decay"] for group in parameter_groups(model, 0.1)] == [0.1, 0.1, 0.0]
 
 
@@ -27,14 +33,17 @@ def test_muon_moves_matrices_in_every_direction_alike_and_the_rest_as_adamw_does
     optimizer = MuonAdamW(parameter_groups(GPT2, 0.0), lr=0.01, eps=1e-8, fused=False)
     for group in optimizer.param_groups:
         group["lr"] = 0.02  # what a schedule does
-    gradient = torch.outer(torch.arange(1.0, 9), torch.ones(32)) + 0.1 * torch.randn(8, 32)  # nearly all of it in one direction
+    # Nearly all of it in one direction.
+    gradient = torch.outer(torch.arange(1.0, 9), torch.ones(32)) + 0.1 * torch.randn(8, 32)
     GPT2(torch.zeros(1, 4, dtype=torch.long), labels=torch.zeros(1, 4, dtype=torch.long)).loss.backward()
     GPT2.transformer.h[0].mlp.c_fc.weight.grad.copy_(gradient)
     optimizer.step()
     moved = GPT2.transformer.h[0].mlp.c_fc.weight.detach() - before["transformer.h.0.mlp.c_fc.weight"]
     sizes = torch.linalg.svdvals(moved)
-    assert torch.linalg.svdvals(gradient)[0] > 100 * torch.linalg.svdvals(gradient)[-1] and sizes[0] < 2.5 * sizes[-1]
-    assert float(moved.square().mean().sqrt()) == pytest.approx(0.2 * 0.02, rel=0.3)  # 0.2: the usual size of an update of AdamW
+    assert torch.linalg.svdvals(gradient)[0] > 100 * torch.linalg.svdvals(gradient)[-1]
+    assert sizes[0] < 2.5 * sizes[-1]
+    # 0.2: the usual size of an update of AdamW.
+    assert float(moved.square().mean().sqrt()) == pytest.approx(0.2 * 0.02, rel=0.3)
     step = (GPT2.transformer.ln_f.bias.detach() - before["transformer.ln_f.bias"]).abs()
     assert torch.allclose(step, torch.tensor(0.02), rtol=1e-3)  # AdamW's first step is the rate itself
 
@@ -63,4 +72,5 @@ def test_its_state_can_be_saved_and_goes_on_alike():
     for module, optimizer in ((whole, of_whole), (broken, other)):
         optimizer.param_groups[0]["lr"] = 0.03  # the schedule still reaches the groups
         step(module, optimizer, 2)
-    assert torch.equal(whole.weight, broken.weight) and torch.equal(whole.bias, broken.bias)
+    assert torch.equal(whole.weight, broken.weight)
+    assert torch.equal(whole.bias, broken.bias)

@@ -3,14 +3,10 @@
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
-from conftest import SCRIPTS, run_fit, run_script, user_error, write_corpus
+from helpers import assert_same_run, last_checkpoint, run_fit
 from torch.utils.data import DataLoader, RandomSampler
 
 from ratsnlp import nlpbook
@@ -21,34 +17,9 @@ from ratsnlp.nlpbook.training.last_checkpoint import LastCheckpoint
 from ratsnlp.nlpbook.training.order import EpochOrder
 from ratsnlp.nlpbook.training.random_state import set_random_state
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
-
 
 class Killed(Exception):
     """What a kill is to a test: nothing that the run does on its way out may matter."""
-
-
-def last(folder):
-    return torch.load(folder / "last.ckpt", weights_only=True)
-
-
-def assert_same_run(folder, whole):
-    there, expected = last(folder), last(whole)
-    assert there["global_step"] == expected["global_step"]
-    for name, tensor in expected["state_dict"].items():
-        assert torch.equal(there["state_dict"][name], tensor), name
-    states = [[part["state"] for part in run["optimizer_states"][0].get("parts", run["optimizer_states"])] for run in (expected, there)]
-    for whole_state, state in zip(*states, strict=True):
-        assert whole_state.keys() == state.keys() and whole_state
-        for name, moments in whole_state.items():
-            assert all(torch.equal(state[name][key], value) for key, value in moments.items())
-    assert there["callbacks"]["LossWatch"]["curve"] == expected["callbacks"]["LossWatch"]["curve"]
-    assert torch.equal(there["callbacks"]["LastCheckpoint"]["random"]["torch"], expected["callbacks"]["LastCheckpoint"]["random"]["torch"])
-    records = [json.loads((path / "train_record.json").read_text(encoding="utf-8")) for path in (folder, whole)]
-    epochs = [[{**epoch, "seconds": 0} for epoch in record["epochs"]] for record in records]
-    assert epochs[0] == epochs[1] and records[0]["best_checkpoint"] == records[1]["best_checkpoint"]
-    names = [sorted(path.name for path in where.glob("epoch=*")) for where in (folder, whole)]
-    assert names[0] == names[1]
 
 
 def load_with_dropout(name, tokenizer):
@@ -68,18 +39,21 @@ def fit(args, load=load_with_dropout, sampler=None):
     trainer = nlpbook.get_trainer(args)
     sampler = sampler(train) if sampler else nlpbook.LengthGroupedSampler(train, args)
     trainer.fit(
-        task, train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=sampler, collate_fn=nlpbook.data_collator,
-                                           num_workers=args.cpu_workers),
+        task,
+        train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=sampler, num_workers=args.cpu_workers,
+                                     collate_fn=nlpbook.data_collator),
         val_dataloaders=DataLoader(test, batch_size=8, collate_fn=nlpbook.data_collator))
     return trainer
 
 
 @pytest.mark.parametrize("changes", [
     {"save_steps": 1}, {"save_steps": 4}, {"save_steps": 0}, {"save_steps": 3, "gradient_accumulation_steps": 2},
-    {"save_steps": 4, "recipe": "book"}, {"save_steps": 4, "optimizer": "muon"}, {"save_steps": 4, "cpu_workers": 1, "epochs": 2},
+    {"save_steps": 4, "recipe": "book"}, {"save_steps": 4, "optimizer": "muon"},
+    {"save_steps": 4, "cpu_workers": 1, "epochs": 2},
 ], ids=str)
 def test_broken_off_anywhere_a_run_goes_on_to_the_same_end(make_args, tmp_path, monkeypatch, changes):
-    """Broken off in the middle of steps, of validations, and right after files were written: the unbroken run's weights, bit for bit."""
+    """Broken off in the middle of steps, of validations, and right after files were written: the unbroken run's
+    weights, bit for bit."""
     sampler = RandomSampler if changes.get("recipe") == "book" else None
     changes = {"epochs": 3, "batch_size": 5, "resume": True, **changes}
     fit(make_args(**changes, downstream_model_dir=str(tmp_path / "whole")), sampler=sampler)
@@ -134,42 +108,6 @@ def test_broken_off_right_after_or_before_a_checkpoint_is_written(make_args, tmp
         assert_same_run(tmp_path / f"{before}", tmp_path / "whole")
 
 
-@pytest.fixture
-def command(tmp_path, tiny_folder):
-    write_corpus(tmp_path)
-    return [str(flag) for flag in (
-        "--pretrained_model_name", tiny_folder, "--downstream_corpus_root_dir", tmp_path, "--downstream_corpus_name", "slice",
-        "--max_seq_length", "32", "--batch_size", "4", "--save_steps", "3", "--epochs", "20")]
-
-
-@posix
-def test_killed_at_random_moments_and_resumed(command, tmp_path):
-    """Real processes: SIGKILL, Ctrl-C, SIGTERM. The same command line stands in a loop until it ends with 0."""
-    whole = run_script("train_gen-0.py", *command, "--downstream_model_dir", tmp_path / "whole", "--resume")
-    assert whole.returncode == 0 and "last.ckpt가 없어 처음부터" in whole.stderr
-    chance, codes, folder = random.Random(7), [], tmp_path / "broken"
-    started = [SCRIPTS / "train_gen-0.py", *command, "--downstream_model_dir", folder, "--resume"]
-    for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM, None):
-        process = subprocess.Popen([sys.executable, *map(str, started)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if number is not None:
-            written = folder / "last.ckpt"
-            before, deadline = written.stat().st_mtime_ns if written.exists() else 0, time.monotonic() + 120
-            while not written.exists() or written.stat().st_mtime_ns == before:  # it has got further than the one before
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0, 0.3))
-            process.send_signal(number)
-        stderr = process.communicate(timeout=120)[1]
-        codes.append(process.returncode)
-        assert "Traceback" not in stderr, stderr
-    assert codes == [-signal.SIGKILL, 130, 143, 0]
-    assert_same_run(folder, tmp_path / "whole")
-    again = run_script("train_gen-0.py", *command, "--downstream_model_dir", folder, "--resume")
-    assert again.returncode == 0 and "이미 끝난 학습입니다" in again.stderr
-    other = user_error(run_script("train_gen-0.py", *command, "--downstream_model_dir", folder, "--resume", "--learning_rate", "0.01"))
-    assert "learning_rate: 이 폴더의 학습은 0.0005" in other and "지금은 0.01" in other
-
-
 def interrupted(args, monkeypatch, hook="training_step", after=9):
     """A run that is broken off after some steps."""
     method, left = getattr(GenerationTask, hook), [after]
@@ -204,10 +142,11 @@ def test_without_resume_an_unfinished_run_is_set_aside_not_lost(make_args, tmp_p
     interrupted(make_args(save_steps=2), monkeypatch)
     held = (tmp_path / "out/last.ckpt").read_bytes()
     fit(make_args(epochs=1))
-    assert (tmp_path / "out/last.ckpt.old").read_bytes() == held and "last.ckpt.old로 옮기고" in capsys.readouterr().err
+    assert (tmp_path / "out/last.ckpt.old").read_bytes() == held
+    assert "last.ckpt.old로 옮기고" in capsys.readouterr().err
     os.replace(tmp_path / "out/last.ckpt.old", tmp_path / "out/last.ckpt")
     fit(make_args(resume=True))  # and it can still go on
-    assert last(tmp_path / "out")["global_step"] == 12
+    assert last_checkpoint(tmp_path / "out")["global_step"] == 12
 
 
 def test_a_broken_last_checkpoint_is_told(make_args, tmp_path, monkeypatch):
@@ -223,14 +162,16 @@ def test_what_a_kill_left_half_written_is_removed(make_args, tmp_path):
     (tmp_path / "out/.unfinished-x").mkdir(parents=True)
     (tmp_path / "out/last.tmp").write_bytes(b"half")
     run_fit(make_args(epochs=1))
-    assert not list((tmp_path / "out").glob(".unfinished-*")) and not list((tmp_path / "out").glob("*.tmp"))
+    assert not list((tmp_path / "out").glob(".unfinished-*"))
+    assert not list((tmp_path / "out").glob("*.tmp"))
 
 
 def test_weights_are_in_last_alone_with_the_optimizer(make_args, tmp_path):
     run_fit(make_args(epochs=2, save_top_k=-1))
-    assert "optimizer_states" in last(tmp_path / "out")
+    assert "optimizer_states" in last_checkpoint(tmp_path / "out")
     best = list((tmp_path / "out").glob("epoch=*.ckpt"))
-    assert len(best) == 2 and not any("optimizer_states" in torch.load(file, weights_only=True) for file in best)
+    assert len(best) == 2
+    assert not any("optimizer_states" in torch.load(file, weights_only=True) for file in best)
 
 
 def test_patience_stops_a_run_that_gets_worse_and_a_resumed_one_too(make_args, tmp_path, monkeypatch):
@@ -238,10 +179,12 @@ def test_patience_stops_a_run_that_gets_worse_and_a_resumed_one_too(make_args, t
     fit(make_args(**changes, downstream_model_dir=str(tmp_path / "whole")))
     record = json.loads((tmp_path / "whole/train_record.json").read_text(encoding="utf-8"))
     losses = [epoch["val_loss"] for epoch in record["epochs"]]
-    assert record["state"] == "finished" and len(losses) == losses.index(min(losses)) + 3 < 40
+    assert record["state"] == "finished"
+    assert len(losses) == losses.index(min(losses)) + 3 < 40
     args = make_args(**changes)
     end = "ratsnlp.nlpbook.training.record.RunRecord.finish"
-    with monkeypatch.context() as patch, pytest.raises(Killed):  # between the decision to stop and its being written down
+    # Between the decision to stop and its being written down.
+    with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(end, lambda *_: (_ for _ in ()).throw(Killed))
         fit(args)
     fit(args)
@@ -257,7 +200,8 @@ def test_orders_of_epochs_differ_and_begin_where_they_were_left():
         orders.append(list(order))
         assert sorted(orders[-1]) == data
         later = EpochOrder(RandomSampler(data), seed=7, epoch=epoch, done=20)
-        assert list(later) == orders[-1][20:] and len(later) == 50
+        assert list(later) == orders[-1][20:]
+        assert len(later) == 50
         later.set_epoch(epoch + 1)
         assert len(list(later)) == 50
     assert orders[0] != orders[1] != orders[2]

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import run_fit, tiny_config
+from helpers import run_fit, tiny_config
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
@@ -18,7 +18,8 @@ def dataset(make_args, tokenizer):
 
 
 def reference(model, dataset, index):
-    """The losses of one text alone, from the model's plain logits: real tokens but the first, one eos unless it was truncated."""
+    """The losses of one text alone, from the model's plain logits: real tokens but the first, one eos unless it was
+    truncated."""
     length, eos = int(dataset.lengths[index]), dataset.tokenizer.eos_token_id
     ids = dataset[index].input_ids[:length] + ([eos] if length < 24 else [])
     logits = model(torch.tensor([ids])).logits[0, :-1]
@@ -49,7 +50,8 @@ def test_token_type_ids_and_padding_values_do_not_reach_the_model(tiny_model, da
 
 
 def test_val_loss_and_bits_per_char_are_those_of_all_the_data(make_args, tokenizer):
-    """Over batches of unlike size: nats over tokens; and nats of tokens after the control word over ln 2 times characters."""
+    """Over batches of unlike size: nats over tokens; and nats of tokens after the control word over ln 2 times
+    characters."""
     args = make_args(epochs=1, batch_size=5, test_mode=False, learning_rate=1e-8)
     trainer, task = run_fit(args)
     test = GenerationDataset(args, tokenizer, NsmcCorpus(), "test")
@@ -59,12 +61,14 @@ def test_val_loss_and_bits_per_char_are_those_of_all_the_data(make_args, tokeniz
         for index in range(len(test)):
             length = int(test.lengths[index])
             ids = test[index].input_ids[:length] + ([tokenizer.eos_token_id] if length < args.max_seq_length else [])
-            losses = F.cross_entropy(task.model(torch.tensor([ids])).logits[0, :-1], torch.tensor(ids[1:]), reduction="none")
+            logits = task.model(torch.tensor([ids])).logits[0, :-1]
+            losses = F.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none")
             nats.append(losses)
             own_nats.append(losses[test[index].control_tokens - 1 :])
             characters += test[index].characters
     metrics = trainer.callback_metrics
-    assert float(metrics["val_loss"]) == pytest.approx(float(torch.cat(nats).mean()), rel=5e-3)  # bf16 in one, float32 in the other
+    # bf16 in one, float32 in the other.
+    assert float(metrics["val_loss"]) == pytest.approx(float(torch.cat(nats).mean()), rel=5e-3)
     expected = float(torch.cat(own_nats).sum()) / (math.log(2) * characters)
     assert float(metrics["val_bits_per_char"]) == pytest.approx(expected, rel=5e-3)
 
@@ -81,7 +85,8 @@ def test_each_token_of_an_epoch_weighs_the_same(tokenizer, make_args, dataset):
         task.training_step(data_collator([dataset[int(index)] for index in indices]), 0).backward()
         return task.model.transformer.wte.weight.grad.clone()
 
-    torch.testing.assert_close(gradient(order[:4]) + gradient(order[-4:]), gradient([*order[:4], *order[-4:]]), rtol=1e-4, atol=1e-7)
+    added = gradient(order[:4]) + gradient(order[-4:])
+    torch.testing.assert_close(added, gradient([*order[:4], *order[-4:]]), rtol=1e-4, atol=1e-7)
 
 
 def test_training_learns_and_dropout_is_on(tiny_model, make_args):
@@ -106,8 +111,11 @@ def test_the_rate_warms_up_then_decays(make_args, monkeypatch):
 
     monkeypatch.setattr(GenerationTask, "training_step", training_step)
     run_fit(make_args(epochs=5, warmup_ratio=0.2, learning_rate=1e-3))  # 30 steps, 6 of warm-up
-    assert rates[0] == 0 and rates[6] == pytest.approx(1e-3) and max(rates) == rates[6]
-    assert rates[:7] == sorted(rates[:7]) and rates[6:] == sorted(rates[6:], reverse=True)
+    assert rates[0] == 0
+    assert rates[6] == pytest.approx(1e-3)
+    assert max(rates) == rates[6]
+    assert rates[:7] == sorted(rates[:7])
+    assert rates[6:] == sorted(rates[6:], reverse=True)
 
 
 def test_same_seed_same_weights(make_args, tmp_path):
@@ -133,7 +141,8 @@ def test_the_books_loader_works_too(make_args, tokenizer, dataset):
     assert len(losses) == len(own) == counted
 
 
-def test_another_architectures_file_is_refused_where_transformers_reads_it_without_failing(tokenizer, make_args, tmp_path):
+def test_another_architectures_file_is_refused_where_transformers_reads_it_without_failing(
+        tokenizer, make_args, tmp_path):
     """The book's GPT2LMHeadModel.from_pretrained on Polyglot-Ko's file, a GPT-NeoX, gives random weights."""
     AutoModelForCausalLM.from_config(tiny_config("gpt_neox", tokenizer)).save_pretrained(tmp_path / "neox")
     with pytest.raises(UserError, match="GPTNeoXForCausalLM의 것인데 GPT2LMHeadModel"):
@@ -145,14 +154,17 @@ def test_a_half_precision_model_is_trained_in_float32(tiny_model, make_args, cap
     """Trinity's and Polyglot-Ko's files hold float16, which transformers 5 keeps and in which AdamW learns nothing."""
     with caplog.at_level("INFO", logger="ratsnlp"):
         task = GenerationTask(tiny_model.half(), make_args())
-    assert {parameter.dtype for parameter in task.parameters()} == {torch.float32} and "float16이라 float32로" in caplog.text
+    assert {parameter.dtype for parameter in task.parameters()} == {torch.float32}
+    assert "float16이라 float32로" in caplog.text
 
 
 def test_val_bits_per_char_means_the_same_under_either_recipe(make_args):
-    """It is measured without padding and token_type_ids, so that recipes can be compared; val_loss is the recipe's own."""
+    """It is measured without padding and token_type_ids, so that recipes can be compared; val_loss is the recipe's
+    own."""
     figures = {}
     for recipe in ("standard", "book"):
         trainer, _ = run_fit(make_args(recipe=recipe, learning_rate=1e-8, epochs=1))
         figures[recipe] = {name: float(trainer.callback_metrics[name]) for name in ("val_loss", "val_bits_per_char")}
-    assert figures["book"]["val_bits_per_char"] == pytest.approx(figures["standard"]["val_bits_per_char"], rel=1e-2)  # bf16 against fp32
+    # bf16 against fp32.
+    assert figures["book"]["val_bits_per_char"] == pytest.approx(figures["standard"]["val_bits_per_char"], rel=1e-2)
     assert abs(figures["book"]["val_loss"] - figures["standard"]["val_loss"]) > 0.01

@@ -6,10 +6,11 @@ It needs an environment of its own (Python 3.11; the package installs nowhere el
     genuine/bin/python -m pip install 'pip==23.2.1'
     genuine/bin/python -m pip install 'torch==2.13.0' 'ratsnlp==1.0.53' 'setuptools<81'
     genuine/bin/python tests/genuine/record.py                    # figures.json and the checkpoint beside this file
-    genuine/bin/python tests/genuine/record.py OUT CORPUS         # elsewhere, and from another folder of ratings_{train,test}.txt
+    genuine/bin/python tests/genuine/record.py OUT CORPUS         # elsewhere, and from another folder of
+                                                                  # ratings_{train,test}.txt
 
-``test_book.py`` compares the project with these figures; where GENUINE_RATSNLP_PYTHON names that environment's python, it runs this
-script again too. The functions that build tokenizer, model and corpus run under both packages.
+``test_book.py`` compares the project with these figures; where GENUINE_RATSNLP_PYTHON names that environment's python,
+it runs this script again too. The functions that build tokenizer, model and corpus run under both packages.
 """
 
 import hashlib
@@ -53,7 +54,8 @@ def build_tokenizer():
     with tempfile.TemporaryDirectory() as temporary:
         text = (write_corpus(Path(temporary)) / "ratings_train.txt").read_bytes().decode("utf-8")
     tokens = ["</s>", "<unk>", *sorted(set(text + PROMPT + "부") - set("\n\r\t"))]
-    tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=[], unk_token="<unk>"))
+    tokenizer = Tokenizer(models.BPE(
+        vocab={token: index for index, token in enumerate(tokens)}, merges=[], unk_token="<unk>"))
     tokenizer.add_special_tokens(["</s>", "<unk>"])  # as the file of a published tokenizer has them
     tokenizer.decoder = decoders.ByteFallback()  # joins the characters again
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>")
@@ -67,7 +69,8 @@ def build_config():
 
 
 def build_model():
-    """A GPT-2 whose weights depend on their names alone, and not on the order in which a version of transformers makes them."""
+    """A GPT-2 whose weights depend on their names alone, and not on the order in which a version of transformers makes
+    them."""
     import numpy as np
     import torch
     from transformers import GPT2LMHeadModel
@@ -81,7 +84,8 @@ def build_model():
 
 
 def features_of(dataset) -> list:
-    return [[list(getattr(features, name)) for name in ("input_ids", "attention_mask", "token_type_ids", "labels")] for features in dataset]
+    return [[list(getattr(features, name)) for name in ("input_ids", "attention_mask", "token_type_ids", "labels")]
+            for features in dataset]
 
 
 def fingerprint(features: list) -> str:
@@ -89,8 +93,8 @@ def fingerprint(features: list) -> str:
 
 
 def train(args, model):
-    """Fit as the book does, but in the order of the file: features of both splits, the loss of each step, the learning rate at each
-    epoch's end, val_loss after each epoch."""
+    """Fit as the book does, but in the order of the file: features of both splits, the loss of each step, the learning
+    rate at each epoch's end, val_loss after each epoch."""
     from pytorch_lightning import Callback
     from torch.utils.data import DataLoader, SequentialSampler
 
@@ -109,9 +113,11 @@ def train(args, model):
                 self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     def loader(dataset):
-        return DataLoader(dataset, batch_size=args.batch_size, sampler=SequentialSampler(dataset), collate_fn=nlpbook.data_collator)
+        return DataLoader(
+            dataset, batch_size=args.batch_size, sampler=SequentialSampler(dataset), collate_fn=nlpbook.data_collator)
 
-    datasets = [GenerationDataset(args=args, corpus=NsmcCorpus(), tokenizer=build_tokenizer(), mode=mode) for mode in ("train", "test")]
+    datasets = [GenerationDataset(args=args, corpus=NsmcCorpus(), tokenizer=build_tokenizer(), mode=mode)
+                for mode in ("train", "test")]
     watch = Watch()
     checkpoint_callback, trainer = nlpbook.get_trainer(args, return_trainer_only=False)
     trainer.callbacks.append(watch)
@@ -124,7 +130,8 @@ def arguments(root: Path, corpus: str, **more):
 
     return GenerationTrainArguments(
         downstream_corpus_root_dir=str(root), downstream_corpus_name=corpus, downstream_model_dir=str(root / "out"),
-        max_seq_length=MAX_SEQ_LENGTH, learning_rate=LEARNING_RATE, epochs=EPOCHS, batch_size=BATCH_SIZE, cpu_workers=0, seed=7, **more)
+        max_seq_length=MAX_SEQ_LENGTH, learning_rate=LEARNING_RATE, epochs=EPOCHS, batch_size=BATCH_SIZE, cpu_workers=0,
+        seed=7, **more)
 
 
 def parity(out: Path, root: Path, corpus: Path) -> dict:
@@ -165,8 +172,8 @@ def differences(root: Path) -> dict:
     args.overwrite_cache = True
     anew = features_of(GenerationDataset(args=args, corpus=NsmcCorpus(), tokenizer=other, mode="test"))
 
-    (folder / "ratings_train.txt").write_text('id\tdocument\tlabel\n1\t"열린 따옴표\t1\n2\t둘째\t0\n3\t"닫힌 셋째\t1\n4\t넷째\t0\n',
-                                              encoding="utf-8")
+    (folder / "ratings_train.txt").write_text(
+        'id\tdocument\tlabel\n1\t"열린 따옴표\t1\n2\t둘째\t0\n3\t"닫힌 셋째\t1\n4\t넷째\t0\n', encoding="utf-8")
     swallowed = [example.text for example in NsmcCorpus().get_examples(str(folder), "train")]
 
     GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=257, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
@@ -174,14 +181,16 @@ def differences(root: Path) -> dict:
     twice = [GPT2LMHeadModel.from_pretrained(root / "neox").get_input_embeddings().weight for _ in range(2)]
 
     client = get_web_service_app(lambda *arguments: {"result": "글"}, is_colab=False).test_client()
-    query = dict.fromkeys(("min_length", "max_length", "top_p", "top_k", "repetition_penalty", "no_repeat_ngram_size", "temperature"), 1)
+    query = dict.fromkeys(("min_length", "max_length", "top_p", "top_k", "repetition_penalty", "no_repeat_ngram_size",
+                           "temperature"), 1)
     answer = client.post("/api", json={"prompt": "안녕", **query}, headers={"Origin": "https://example.com"})
     missing = client.post("/api", json={"prompt": "안녕"})
     return {
         "cache": {"ids_of_the_first_tokenizer": after == features, "stale": after != anew},
         "an_open_quote": {"rows": 4, "examples": swallowed},
         "neox_as_gpt2": {"two_readings_are_equal": torch.equal(*twice)},
-        "server": {"allowed_origin": answer.headers.get("Access-Control-Allow-Origin"), "missing_key_status": missing.status_code},
+        "server": {"allowed_origin": answer.headers.get("Access-Control-Allow-Origin"),
+                   "missing_key_status": missing.status_code},
         "torch": torch.__version__.split("+")[0],
     }
 
@@ -193,6 +202,8 @@ if __name__ == "__main__":
         place = Path(temporary)
         (place / "differences").mkdir()
         chosen = Path(sys.argv[2]) if len(sys.argv) > 2 else write_corpus(place)
-        figures = {"package": "ratsnlp 1.0.53", **parity(here_or_there, place, chosen), "differences": differences(place / "differences")}
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in figures.items())
+        figures = {"package": "ratsnlp 1.0.53", **parity(here_or_there, place, chosen),
+                   "differences": differences(place / "differences")}
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
+                       for name, value in figures.items())
     (here_or_there / "figures.json").write_text("{\n" + lines + "\n}\n", encoding="utf-8")

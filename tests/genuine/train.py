@@ -39,12 +39,13 @@ if __name__ == "__main__":
                 for ids, mask in handed["features"].tolist()]
     with tempfile.TemporaryDirectory() as folder:
         args = GenerationTrainArguments(
-            downstream_model_dir=folder, learning_rate=bench["learning_rate"], epochs=bench["epochs"], batch_size=bench["batch_size"],
-            max_seq_length=bench["max_seq_length"])
+            downstream_model_dir=folder, learning_rate=bench["learning_rate"], epochs=bench["epochs"],
+            batch_size=bench["batch_size"], max_seq_length=bench["max_seq_length"])
         trainer = nlpbook.get_trainer(args)
         watch = Watch()
         trainer.callbacks.append(watch)
-        loaders = [DataLoader(rows, batch_size=args.batch_size, sampler=RandomSampler(rows), collate_fn=nlpbook.data_collator)
-                   for rows in (features, features[:1])]
+        loaders = [
+            DataLoader(rows, batch_size=args.batch_size, sampler=RandomSampler(rows), collate_fn=nlpbook.data_collator)
+            for rows in (features, features[:1])]
         trainer.fit(GenerationTask(model, args), loaders[0], loaders[1])
     torch.save({"seconds": watch.seconds, "state_dict": model.state_dict()}, sys.argv[2])

@@ -1,7 +1,7 @@
 """The book's three notebooks of sentence generation, cell by cell in a real kernel, with the library installed by pip.
 
-The cells follow https://github.com/ratsgo/nlpbook (examples/sentence_generation); left out are Colab's own: ``!pip install`` and the
-mounting of Google Drive, in whose place ``GDRIVE`` is a folder of the test.
+The cells follow https://github.com/ratsgo/nlpbook (examples/sentence_generation); left out are Colab's own:
+``!pip install`` and the mounting of Google Drive, in whose place ``GDRIVE`` is a folder of the test.
 """
 
 import http.server
@@ -10,14 +10,13 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, post, write_corpus
+from helpers import REPOSITORY, http_server, post, write_corpus
 
 TRAIN = [
     """
@@ -130,18 +129,23 @@ with torch.no_grad():
 """
 
 DECODING = [
-    "do_sample=False, min_length=10, max_length=50", "do_sample=False, min_length=10, max_length=50, num_beams=3",
-    "do_sample=False, min_length=10, max_length=50, num_beams=1", "do_sample=False, min_length=10, max_length=50, no_repeat_ngram_size=3",
+    "do_sample=False, min_length=10, max_length=50",
+    "do_sample=False, min_length=10, max_length=50, num_beams=3",
+    "do_sample=False, min_length=10, max_length=50, num_beams=1",
+    "do_sample=False, min_length=10, max_length=50, no_repeat_ngram_size=3",
     "do_sample=False, min_length=10, max_length=50, repetition_penalty=1.0",
     "do_sample=False, min_length=10, max_length=50, repetition_penalty=1.1",
     "do_sample=False, min_length=10, max_length=50, repetition_penalty=1.2",
     "do_sample=False, min_length=10, max_length=50, repetition_penalty=1.5",
-    "do_sample=True, min_length=10, max_length=50, top_k=50", "do_sample=True, min_length=10, max_length=50, top_k=1",
+    "do_sample=True, min_length=10, max_length=50, top_k=50",
+    "do_sample=True, min_length=10, max_length=50, top_k=1",
     "do_sample=True, min_length=10, max_length=50, top_k=50, temperature=0.01",
     "do_sample=True, min_length=10, max_length=50, top_k=50, temperature=1.0",
     "do_sample=True, min_length=10, max_length=50, top_k=50, temperature=100000000.0",
-    "do_sample=True, min_length=10, max_length=50, top_p=0.92", "do_sample=True, min_length=10, max_length=50, top_p=0.01",
-    "do_sample=True, min_length=10, max_length=50, repetition_penalty=1.5, no_repeat_ngram_size=3, temperature=0.9, top_k=50, top_p=0.92",
+    "do_sample=True, min_length=10, max_length=50, top_p=0.92",
+    "do_sample=True, min_length=10, max_length=50, top_p=0.01",
+    "do_sample=True, min_length=10, max_length=50, repetition_penalty=1.5, no_repeat_ngram_size=3, temperature=0.9, "
+    "top_k=50, top_p=0.92",
 ]
 
 DEPLOY = [
@@ -214,14 +218,15 @@ app.run()
 def installed(tmp_path_factory) -> Path:
     """A folder with nothing but what ``pip install .`` installs of the project itself."""
     folder = tmp_path_factory.mktemp("installed")
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", folder, REPOSITORY],
-                   check=True, timeout=300)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*install, "--target", folder, REPOSITORY], check=True, timeout=300)
     return folder
 
 
 @pytest.fixture(scope="module", params=["stand-in", "hub"])
 def hub_home(request, tmp_path_factory) -> Path:
-    """An HF_HOME that has ``skt/kogpt2-base-v2``: a tiny GPT-2 with a tokenizer of ours, then the real tokenizer and a narrow model."""
+    """An HF_HOME that has ``skt/kogpt2-base-v2``: a tiny GPT-2 with a tokenizer of ours, then the real tokenizer and a
+    narrow model."""
     if request.param == "hub":
         return request.getfixturevalue("hub")
     tiny_folder = request.getfixturevalue("tiny_folder")
@@ -243,10 +248,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def corpus_url(tmp_path_factory) -> str:
     """An HTTP server with a slice of a corpus, for Korpora, which always asks the network."""
     folder = write_corpus(tmp_path_factory.mktemp("web"), train=40, test=8)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with http_server(partial(Quiet, directory=str(folder))) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 class Notebook:
@@ -255,8 +258,8 @@ class Notebook:
     def __init__(self, place: Path, installed: Path, hub_home: Path):
         from jupyter_client.manager import start_new_kernel
 
-        environment = {**os.environ, "PYTHONPATH": str(installed), "HOME": str(place), "USERPROFILE": str(place), "HF_HOME": str(hub_home),
-                       "HF_HUB_OFFLINE": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(installed), "HOME": str(place), "USERPROFILE": str(place),
+                       "HF_HOME": str(hub_home), "HF_HUB_OFFLINE": "1"}
         self.manager, self.client = start_new_kernel(kernel_name="python3", cwd=str(place), env=environment)
         self.run(f"GDRIVE = {str(place / 'gdrive')!r}")
 
@@ -317,14 +320,16 @@ for file in korpus_nsmc.NSMC_FETCH_INFORMATION:
         printed = [notebook.run(cell) for cell in TRAIN]
         where = notebook.run("import ratsnlp; print(ratsnlp.__file__)")
         workers = """
-spawned = DataLoader(train_dataset, batch_size=4, num_workers=2, multiprocessing_context="spawn", collate_fn=nlpbook.data_collator)
+spawned = DataLoader(
+    train_dataset, batch_size=4, num_workers=2, multiprocessing_context="spawn", collate_fn=nlpbook.data_collator)
 print(args.cpu_workers, [batch["input_ids"].shape for batch in spawned][0])
 """
         assert notebook.run(workers).strip() == "0 torch.Size([4, 32])"  # macOS and Windows spawn their workers
     assert str(installed) in where
     assert (tmp_path / "Korpora/nsmc/ratings_train.txt").is_file()
     log = "".join(printed)
-    for expected in ("시드를 7(으)로 고정합니다", "*** Example ***", "tpu_cores: TPU는 쓰지 않습니다", "장치: ", "val_loss="):
+    for expected in ("시드를 7(으)로 고정합니다", "*** Example ***", "tpu_cores: TPU는 쓰지 않습니다", "장치: ",
+                     "val_loss="):
         assert expected in log, expected
     folder = tmp_path / "gdrive/My Drive/nlpbook/checkpoint-generation"
     assert re.fullmatch(r"epoch=[012]-val_loss=\d+\.\d\d\.ckpt", next(folder.glob("epoch=*.ckpt")).name)
@@ -335,10 +340,11 @@ print(args.cpu_workers, [batch["input_ids"].shape for batch in spawned][0])
         for extra in ("", ", is_colab=False"):
             notebook.client.execute(SERVE.format(extra))
             wait_for(serving_port)
-            request = {"prompt": "긍정", "min_length": "10", "max_length": "20", "top_p": "1.0", "top_k": "50", "repetition_penalty": "1.0",
-                       "no_repeat_ngram_size": "0", "temperature": "1.0"}
+            request = {"prompt": "긍정", "min_length": "10", "max_length": "20", "top_p": "1.0", "top_k": "50",
+                       "repetition_penalty": "1.0", "no_repeat_ngram_size": "0", "temperature": "1.0"}
             status, answer = post(serving_port, request)
-            assert status == 200 and answer["result"].startswith("긍정"), answer
+            assert status == 200, answer
+            assert answer["result"].startswith("긍정"), answer
             with urllib.request.urlopen(f"http://127.0.0.1:{serving_port}/", timeout=60) as page:
                 assert 'id="prompt"' in page.read().decode("utf-8")
             notebook.manager.interrupt_kernel()
@@ -349,23 +355,30 @@ def test_decoding_as_the_books_notebook_does(tmp_path, installed, hub_home):
     with Notebook(tmp_path, installed, hub_home) as notebook:
         for cell in PRETRAINED:
             notebook.run(cell)
-        texts = [re.search(r"^안녕.*", notebook.run(GENERATE.format(arguments)), re.MULTILINE)[0] for arguments in DECODING]
+        texts = [re.search(r"^안녕.*", notebook.run(GENERATE.format(arguments)), re.MULTILINE)[0]
+                 for arguments in DECODING]
     assert texts[0] == texts[2] == texts[4] == texts[9] == texts[14]  # one beam, no penalty, one candidate: all greedy
 
 
 def test_a_mistake_in_a_notebook_is_one_line(tmp_path, installed):
     with Notebook(tmp_path, installed, tmp_path / "hf") as notebook:
-        notebook.run("from ratsnlp import nlpbook\nfrom ratsnlp.nlpbook.generation import GenerationTrainArguments, load_pretrained")
+        notebook.run("from ratsnlp import nlpbook\n"
+                     "from ratsnlp.nlpbook.generation import GenerationTrainArguments, load_pretrained")
         _, traceback = notebook.execute("GenerationTrainArguments(epochs=0)")
         assert traceback == ["오류: epochs: 1 이상이어야 하는데 0입니다."]
         _, traceback = notebook.execute("nlpbook.load_arguments(GenerationTrainArguments)")  # sys.argv is the kernel's
-        assert len(traceback) == 1 and "없는 옵션입니다" in traceback[0]
-        _, traceback = notebook.execute('nlpbook.get_trainer(GenerationTrainArguments(downstream_model_dir="/proc/gdrive"))')
-        assert len(traceback) == 1 and "/proc/gdrive 폴더를 만들 수 없습니다" in traceback[0]
+        assert len(traceback) == 1
+        assert "없는 옵션입니다" in traceback[0]
+        _, traceback = notebook.execute(
+            'nlpbook.get_trainer(GenerationTrainArguments(downstream_model_dir="/proc/gdrive"))')
+        assert len(traceback) == 1
+        assert "/proc/gdrive 폴더를 만들 수 없습니다" in traceback[0]
 
 
 def test_the_installed_package_has_its_own_model_data_and_output(tmp_path, installed):
     with Notebook(tmp_path, installed, tmp_path / "hf") as notebook:
-        notebook.run("from ratsnlp.nlpbook.generation import load_pretrained\nfrom ratsnlp.nlpbook.generation.arguments import *")
-        cell = 'model, tokenizer = load_pretrained("kogpt-mini"); print(OUTPUT, (BUNDLED_DATA / "mini/ratings_train.txt").is_file())'
+        notebook.run("from ratsnlp.nlpbook.generation import load_pretrained\n"
+                     "from ratsnlp.nlpbook.generation.arguments import *")
+        cell = ('model, tokenizer = load_pretrained("kogpt-mini"); '
+                'print(OUTPUT, (BUNDLED_DATA / "mini/ratings_train.txt").is_file())')
         assert f"{tmp_path / 'output'} True\n" in notebook.run(cell)

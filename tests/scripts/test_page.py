@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from test_scripts import Served
+from helpers import Served
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,10 @@ def browser(tmp_path_factory):
 
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-                 "--disable-component-update", "--disable-sync", "--no-first-run", "--window-size=900,1000",
-                 "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                 "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+                 "--window-size=900,1000", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                 f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     driver.set_script_timeout(60)
@@ -50,7 +51,9 @@ def send(page, **values):
 
 def test_a_prompt_is_continued_with_all_boxes_blank(page):
     text, is_error = send(page, prompt="긍정")
-    assert text.startswith("긍정") and len(text) > 2 and not is_error
+    assert text.startswith("긍정")
+    assert len(text) > 2
+    assert not is_error
 
 
 def test_greedy_is_the_same_twice(page):
@@ -59,21 +62,24 @@ def test_greedy_is_the_same_twice(page):
 
 def test_an_error_is_shown_in_korean_and_goes_away(page):
     text, is_error = send(page, temperature="", top_p="2")
-    assert is_error and text == "top_p: 0.01 이상 1 이하여야 하는데 2입니다."
+    assert is_error
+    assert text == "top_p: 0.01 이상 1 이하여야 하는데 2입니다."
     text, is_error = send(page, top_p="")
     assert not is_error
 
 
 def test_html_is_text(page):
     text, _ = send(page, prompt="<img src=x onerror=document.title='당했다'> 가")
-    assert text.startswith("<img src=x") and page.title == "문장 생성"
+    assert text.startswith("<img src=x")
+    assert page.title == "문장 생성"
     assert not page.find_elements("css selector", "output *")
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(page):
     names = page.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert all(name.startswith(("http://127.0.0.1:", "data:")) for name in names)
-    errors = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE" and "400" not in entry["message"]]
+    errors = [entry for entry in page.get_log("browser")
+              if entry["level"] == "SEVERE" and "400" not in entry["message"]]
     assert errors == []
 
 
@@ -81,4 +87,5 @@ def test_a_stopped_server_is_told(browser, finetuned_folder):
     with Served("serve_gen-0.py", "--downstream_model_dir", finetuned_folder) as served:
         browser.get(f"http://127.0.0.1:{served.port}/")
     text, is_error = send(browser, prompt="긍정")
-    assert is_error and "서버에 닿지 않습니다" in text
+    assert is_error
+    assert "서버에 닿지 않습니다" in text

@@ -2,13 +2,14 @@
 
 import io
 import json
-import os
 import re
-import socket
 
 import pytest
 import torch
-from conftest import HUB_NAMES, SCRIPTS, Served, post, run_script, user_error, write_corpus
+from genuine import record
+from helpers import HUB_NAMES, SCRIPTS, Mischief, Served, post, run_script, taken_port, user_error, write_corpus
+
+from ratsnlp.nlpbook.generation import readable
 
 SHORT = {0: "kogpt-mini", 1: "kogpt2", 2: "kogpt-trinity", 3: "polyglot-ko-1.3b"}
 
@@ -22,8 +23,8 @@ def place(tmp_path):
 
 
 def training(place, number, *flags):
-    return (f"train_gen-{number}.py", "--downstream_corpus_root_dir", place, "--downstream_corpus_name", "slice", "--downstream_model_dir",
-            place / "결과 1", "--epochs", "1", "--batch_size", "16", *flags)
+    return (f"train_gen-{number}.py", "--downstream_corpus_root_dir", place, "--downstream_corpus_name", "slice",
+            "--downstream_model_dir", place / "결과 1", "--epochs", "1", "--batch_size", "16", *flags)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
@@ -31,13 +32,15 @@ def test_train_then_infer_then_serve(place, number, request):
     env = {} if number == 0 else {"HF_HOME": str(request.getfixturevalue("hub"))}
     trained = run_script(*training(place, number), cwd=place, env=env)
     assert trained.returncode == 0, trained.stderr[-3000:]
-    for expected in ("설정: {", "*** Example ***", "sentence: ", "tokens: ", "features: GenerationFeatures(", "가장 좋은 체크포인트"):
+    for expected in ("설정: {", "*** Example ***", "sentence: ", "tokens: ", "features: GenerationFeatures(",
+                     "가장 좋은 체크포인트"):
         assert expected in trained.stderr, expected
     for expected in ("loss=", "val_loss=", "samples/s=", "남은 시간="):
         assert expected in trained.stdout, expected
     assert len(list((place / "결과 1").glob("epoch=0-val_loss=*.ckpt"))) == 1
 
-    inferred = run_script(f"infer_gen-{number}.py", "--downstream_model_dir", "결과 1", "--input_sentence", "긍정", cwd=place, env=env)
+    inferred = run_script(
+        f"infer_gen-{number}.py", "--downstream_model_dir", "결과 1", "--input_sentence", "긍정", cwd=place, env=env)
     assert inferred.returncode == 0, inferred.stderr[-3000:]
     assert re.findall(r"^\[(\d+)\]", inferred.stdout, re.MULTILINE) == [str(header) for header in range(1, 17)]
     assert not re.search(r"</s>|<pad>|<\|endoftext\|>|[\u1100-\u11ff]", inferred.stdout)
@@ -46,18 +49,23 @@ def test_train_then_infer_then_serve(place, number, request):
     with Served(f"serve_gen-{number}.py", "--downstream_model_dir", "결과 1", cwd=place, env=env) as served:
         greedy = {"prompt": "긍정", "temperature": 0, "max_length": 20}
         status, answer = post(served.port, greedy)
-        assert status == 200 and answer["result"].startswith("긍정") and post(served.port, greedy) == (status, answer)
+        assert status == 200
+        assert answer["result"].startswith("긍정")
+        assert post(served.port, greedy) == (status, answer)
         status, answer = post(served.port, {"prompt": "긍정", "max_length": 2048, "min_length": 1, "top_k": 0})
-        assert status == 400 and answer["error"].startswith("top_k")
+        assert status == 400
+        assert answer["error"].startswith("top_k")
         status, answer = post(served.port, {"prompt": "가" * 3000, "max_length": 100})
-        assert status == 400 and "자리가 없습니다" in answer["error"]
+        assert status == 400
+        assert "자리가 없습니다" in answer["error"]
 
 
 def test_the_bundled_model_answers_from_a_fresh_clone():
     """infer_gen-0.py with nothing given: no training, no network, readable Korean."""
     done = run_script("infer_gen-0.py", env={"HF_HOME": "/nonexistent"})
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("안녕하세요") == 16 and "\ufffd" not in done.stdout
+    assert done.stdout.count("안녕하세요") == 16
+    assert "\ufffd" not in done.stdout
 
 
 def test_where_results_go_by_default():
@@ -65,11 +73,13 @@ def test_where_results_go_by_default():
         source = (SCRIPTS / f"train_gen-{number}.py").read_text(encoding="utf-8")
         assert f'nlpbook.OUTPUT / "nsmc-gen/train_gen-by-{short}"' in source
         served = (SCRIPTS / f"serve_gen-{number}.py").read_text(encoding="utf-8")
-        assert f'nlpbook.OUTPUT / "nsmc-gen/train_gen-by-{short}"' in served and f"port={9000 + number}" in served
+        assert f'nlpbook.OUTPUT / "nsmc-gen/train_gen-by-{short}"' in served
+        assert f"port={9000 + number}" in served
         name = {0: "kogpt-mini", **HUB_NAMES}[number]
         eos = "<|endoftext|>" if number == 3 else "</s>"
         for script in (source, served):
-            assert f'pretrained_model_name="{name}"' in script and f'eos_token="{eos}"' in script
+            assert f'pretrained_model_name="{name}"' in script
+            assert f'eos_token="{eos}"' in script
 
 
 @pytest.mark.parametrize("kind", ["train", "infer", "serve"])
@@ -81,15 +91,20 @@ def test_the_four_scripts_of_a_kind_differ_only_in_settings(kind):
 
     assert steps(1) == steps(2) == steps(3)
     assert [line for line in steps(0) if line not in steps(1)] == []
-    assert all(25 <= len((SCRIPTS / f"{kind}_gen-{n}.py").read_text(encoding="utf-8").splitlines()) <= 70 for n in range(4))
+    assert all(25 <= len((SCRIPTS / f"{kind}_gen-{n}.py").read_text(encoding="utf-8").splitlines()) <= 70
+               for n in range(4))
 
 
-@pytest.mark.parametrize("script", ["train_gen-0.py", "infer_gen-1.py", "serve_gen-2.py", "pretrain_gen-0.py", "train.py"])
+@pytest.mark.parametrize("script", [
+    "train_gen-0.py", "infer_gen-1.py", "serve_gen-2.py", "pretrain_gen-0.py", "train.py"])
 def test_help_is_korean_and_complete(script):
     done = run_script(script, "--help")
-    assert done.returncode == 0 and "사용법: " in done.stdout and "배우는 것" in done.stdout
+    assert done.returncode == 0
+    assert "사용법: " in done.stdout
+    assert "배우는 것" in done.stdout
     assert not re.search(r"usage:|options:|show this help", done.stdout)
-    assert ("--model_type" if script == "train.py" else "--pretrained_model_name") in done.stdout and "기본값" in done.stdout
+    assert ("--model_type" if script == "train.py" else "--pretrained_model_name") in done.stdout
+    assert "기본값" in done.stdout
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -109,7 +124,8 @@ def test_help_is_korean_and_complete(script):
 def test_a_users_mistake_is_one_line(arguments, message, tmp_path):
     if arguments == ("train_gen-1.py", "--fp16") and torch.cuda.is_available():
         pytest.skip("GPU가 있어 fp16이 잘못이 아닙니다.")
-    line = user_error(run_script(*arguments, cwd=tmp_path, env={"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}))
+    env = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    line = user_error(run_script(*arguments, cwd=tmp_path, env=env))
     assert message in line
     assert [path.name for path in tmp_path.iterdir() if path.name != "hf"] == []
 
@@ -118,24 +134,18 @@ def test_a_malformed_line_and_no_network_leave_nothing_behind(place):
     file = place / "slice" / "ratings_train.txt"
     file.write_text(file.read_text(encoding="utf-8").replace("\t1\n", "\t좋음\n", 1), encoding="utf-8")
     assert re.search(r"ratings_train.txt \d+번째 줄: 라벨은 0", user_error(run_script(*training(place, 0))))
-    line = user_error(run_script("train_gen-0.py", "--downstream_corpus_root_dir", place / "말뭉치", "--downstream_corpus_name", "nsmc",
-                                 "--downstream_model_dir", place / "결과 1", env={"https_proxy": "http://127.0.0.1:9", "no_proxy": ""}))
-    assert "nsmc를 내려받지 못했습니다" in line and f"{place / '말뭉치' / 'nsmc'} 폴더에 넣으세요" in line
+    line = user_error(run_script(
+        "train_gen-0.py", "--downstream_corpus_root_dir", place / "말뭉치", "--downstream_corpus_name", "nsmc",
+        "--downstream_model_dir", place / "결과 1", env={"https_proxy": "http://127.0.0.1:9", "no_proxy": ""}))
+    assert "nsmc를 내려받지 못했습니다" in line
+    assert f"{place / '말뭉치' / 'nsmc'} 폴더에 넣으세요" in line
     assert sorted(path.name for path in place.iterdir()) == ["slice"]
-
-
-class Mischief:
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return os.mkdir, (self.target,)
 
 
 def test_bad_checkpoints_are_not_served(finetuned_folder, tmp_path):
     good = next(finetuned_folder.glob("epoch=*.ckpt"))
     code = io.BytesIO()
-    torch.save({"state_dict": Mischief(str(tmp_path / "ran"))}, code)
+    torch.save({"state_dict": Mischief(tmp_path / "ran")}, code)
     for message, content in {"깨졌습니다": good.read_bytes()[:5000], "코드도 든": code.getvalue()}.items():
         file = tmp_path / "epoch=0-val_loss=1.00.ckpt"
         file.write_bytes(content)
@@ -143,21 +153,27 @@ def test_bad_checkpoints_are_not_served(finetuned_folder, tmp_path):
     assert not (tmp_path / "ran").exists()
     other = tmp_path / "epoch=0-val_loss=2.00.ckpt"
     other.write_bytes(good.read_bytes())  # no config.json beside it: taken for kogpt-mini, which it is not
-    assert "다른 모델의 체크포인트" in user_error(run_script("serve_gen-0.py", "--downstream_model_checkpoint_fpath", other))
+    line = user_error(run_script("serve_gen-0.py", "--downstream_model_checkpoint_fpath", other))
+    assert "다른 모델의 체크포인트" in line
+
+
+def test_a_genuine_checkpoint_is_served(figures, genuine_folder):
+    flags = ("--downstream_model_dir", genuine_folder / "checkpoints",
+             "--pretrained_model_name", genuine_folder / "model")
+    with Served("serve_gen-1.py", *flags) as served:
+        status, answer = post(served.port, {"prompt": record.PROMPT, "temperature": 0})
+    assert (status, answer) == (200, {"result": readable(record.build_tokenizer(), figures["greedy"])})
 
 
 def test_a_port_in_use(finetuned_folder):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with taken_port() as port:
         done = run_script("serve_gen-0.py", "--downstream_model_dir", finetuned_folder, "--port", port)
     assert f"포트 {port}: 이미 쓰이고 있습니다" in user_error(done)
 
 
 def test_settings_from_a_json_file(place):
-    settings = {"downstream_corpus_root_dir": str(place), "downstream_corpus_name": "slice", "downstream_model_dir": str(place / "출력"),
-                "epochs": 1, "batch_size": 24, "save_top_k": 1}
+    settings = {"downstream_corpus_root_dir": str(place), "downstream_corpus_name": "slice",
+                "downstream_model_dir": str(place / "출력"), "epochs": 1, "batch_size": 24, "save_top_k": 1}
     (place / "설정.json").write_text(json.dumps(settings), encoding="utf-8")
     done = run_script("train_gen-0.py", "설정.json", cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]

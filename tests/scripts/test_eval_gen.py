@@ -1,0 +1,34 @@
+"""eval_gen.py as its user runs it."""
+
+import json
+
+from helpers import run_script, user_error, write_corpus
+
+
+def test_the_script_reports_what_it_measured(tiny_folder, tmp_path):
+    write_corpus(tmp_path)
+    options = ("--pretrained_model_name", tiny_folder, "--downstream_corpus_root_dir", tmp_path,
+               "--downstream_corpus_name", "slice", "--samples", 12, "--limit", 10)
+    done = run_script("eval_gen.py", *options, "--report_dir", tmp_path / "보고서")
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads((tmp_path / "보고서/report.json").read_text(encoding="utf-8"))
+    text = (tmp_path / "보고서/report.md").read_text(encoding="utf-8")
+    table = done.stdout[done.stdout.index("| |") : done.stdout.rindex("|") + 1]
+    assert table in text
+    assert f"| 글자마다 비트 | {report['bits_per_char']:.3f} |" in table
+    assert "eval_gen.py --pretrained_model_name" in report["command"]
+    assert report["command"] in text
+    assert report["reviews"] == 10
+    assert report["control"]["둘 다"]["written"] == 24
+    assert len(report["samples"]) == 20
+    assert report["diversity"].keys() == {"model", "human"}
+    assert report["diversity"]["human"]["mean_syllables"] > 1
+    again = run_script("eval_gen.py", *options, "--report_dir", tmp_path / "또")
+    same = json.loads((tmp_path / "또/report.json").read_text(encoding="utf-8"))
+    assert again.returncode == 0
+    assert [same[key] for key in ("bits_per_char", "control", "diversity", "samples")] == [
+        report[key] for key in ("bits_per_char", "control", "diversity", "samples")]
+
+
+def test_a_mistake_is_one_line():
+    assert "samples: 1 이상이어야" in user_error(run_script("eval_gen.py", "--samples", 0))
