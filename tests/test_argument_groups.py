@@ -24,7 +24,9 @@ from ratsnlp.nlpbook.generation import (
 )
 
 GROUPS = [
-    CheckpointArguments, CorpusArguments, DeviceArguments, LoggingArguments, ModelArguments, OptimizerArguments, SeedArguments]
+    CheckpointArguments, CorpusArguments, DeviceArguments, LoggingArguments, ModelArguments, OptimizerArguments,
+    SeedArguments,
+]
 
 
 @pytest.mark.parametrize("argument_class", [
