@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-import pytorch_lightning as pl
-
 from ratsnlp.nlpbook.generation import NsmcCorpus, bits_per_character
+
+import pytorch_lightning as pl
 
 from .machine import synchronize
 

@@ -3,13 +3,13 @@
 import contextlib
 from unittest.mock import patch
 
-import torch
-import torch.nn.functional as F
-from torch.utils.data import DataLoader, RandomSampler, Subset
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTrainArguments, NsmcCorpus
 from ratsnlp.nlpbook.training.progress import ProgressBar
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, RandomSampler, Subset
 
 from .arguments import RUNGS, BenchArguments
 from .clock import Watch
@@ -69,7 +69,7 @@ def fit(task, args, train, grouped: bool, tokenizer, watch: Watch) -> str:
     sampler = nlpbook.LengthGroupedSampler(train, args) if grouped else RandomSampler(train)
     trainer = nlpbook.get_trainer(args)
     trainer.callbacks = [watch, *(callback for callback in trainer.callbacks if not isinstance(callback, ProgressBar))]
-    task.configure_callbacks = lambda: []  # no samples
+    task.configure_callbacks = task.recipe.callbacks  # no samples
     trainer.fit(task,
                 train_dataloaders=DataLoader(train, batch_size=args.batch_size, sampler=sampler,
                                              collate_fn=nlpbook.data_collator),

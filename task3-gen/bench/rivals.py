@@ -6,11 +6,11 @@ import tempfile
 import time
 from dataclasses import asdict
 
-import torch
-
 from ratsnlp.nlpbook.generation import GenerationTrainArguments
 from ratsnlp.nlpbook.paths import REPOSITORY
 from ratsnlp.nlpbook.training.precision import best_precision
+
+import torch
 
 from .arguments import BenchArguments
 from .clock import Watch

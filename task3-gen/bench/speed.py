@@ -11,11 +11,11 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-import transformers
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus, load_model, load_tokenizer
+
+import torch
+import transformers
 
 from .arguments import HELD_OUT, NAMES, RUNGS, BenchArguments
 from .clock import Watch, make_judge
