@@ -8,8 +8,6 @@
 것입니다(그 폴더의 README.md).
 """
 
-from torch.utils.data import DataLoader
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationExample,
@@ -20,6 +18,8 @@ from ratsnlp.nlpbook.generation import (
     save_tokenizer,
     train_tokenizer,
 )
+
+from torch.utils.data import DataLoader
 
 # 미세조정에서 쓸 제어 단어와, 그런 리뷰에 흔한 낱말들
 CONTROL_WORDS = {
@@ -46,7 +46,7 @@ if __name__ == "__main__":
     nlpbook.set_logger(args)
 
     # 1. 글: 순서를 섞고, 200개에 하나는 검증용으로 빼 둡니다.
-    documents = nlpbook.read_documents(args.corpus_path, seed=args.seed)
+    documents = nlpbook.read_documents(args.corpus_path, seed=args.seed, at_least=20)
     held_out, documents = (
         documents[: len(documents) // 200 + 1], documents[len(documents) // 200 + 1 :])
 

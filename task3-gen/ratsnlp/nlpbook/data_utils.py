@@ -11,6 +11,7 @@ from torch.utils.data import Sampler
 
 from .errors import UserError
 from .files import whole_file
+from .text_files import read_rows
 
 MEGABATCH = 50  # batches sorted together: like lengths meet, and an epoch's order stays random
 
@@ -80,19 +81,16 @@ def fetch_corpus(args) -> None:
                 shutil.copyfile(Path(temporary) / "nsmc" / name, unfinished)
 
 
-def read_documents(path: str | Path, seed: int | None = None) -> list[str]:
-    """The non-empty lines of a UTF-8 file, shuffled if there is a ``seed``.
+def read_documents(path: str | Path, seed: int | None = None, at_least: int = 0) -> list[str]:
+    """The texts of a file or folder (:func:`~.text_files.read_rows`) that are not empty,
+    shuffled if there is a ``seed``.
 
     Raises:
-        UserError: the file cannot be read or is not UTF-8.
+        UserError: as ``read_rows`` does, or there are fewer than ``at_least``.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path}: 읽을 수 없습니다({error.strerror}).") from error
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: UTF-8이 아닙니다. 파일을 UTF-8로 저장하세요.") from None
-    documents = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+    documents = [text for (text,) in read_rows(path) if text.strip()]
+    if len(documents) < at_least:
+        raise UserError(f"{path}: 글이 {at_least}개 이상이어야 하는데 {len(documents)}개입니다.")
     if seed is not None:
         random.Random(seed).shuffle(documents)
     return documents

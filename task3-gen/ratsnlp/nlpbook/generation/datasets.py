@@ -117,11 +117,17 @@ def load_text_datasets(args, tokenizer) -> tuple[TextDataset, TextDataset]:
     """
     examples = read_texts(args.dataset_path, args.text_column, args.label_column)
     dataset = TextDataset(args.training(), tokenizer, examples, args.dataset_path)
+    longest = max(dataset.controls, key=dataset.controls.get, default="")
+    if dataset.controls.get(longest, 0) >= args.block_size - 1:  # a token of the text and its eos have to follow it
+        raise UserError(
+            f"label_column: 제어 단어는 block_size({args.block_size})보다 두 토큰 이상 짧아야 하는데 "
+            f"{longest[:30]!r} 값이 {dataset.controls[longest]}토큰입니다. "
+            "block_size를 늘리거나 다른 열을 고르세요.")
     train, validation = dataset.split(args.validation_split, args.seed)
     characters = max(int(dataset.characters.sum()), 1)
-    rate = len(dataset.ids) / characters
-    print(f"글 {len(dataset.offsets) - 1:,}개, 토큰 {len(dataset.ids):,}개, 글자마다 토큰 {rate:.2f}개: "
-          f"창 {len(train):,}개를 배우고 {len(validation):,}개로 잽니다.")
+    rate = (len(dataset.ids) - int(dataset.control_tokens.sum())) / characters
+    print(f"글 {len(dataset.offsets) - 1:,}개, 토큰 {len(dataset.ids):,}개, 글자당 토큰 {rate:.2f}개: "
+          f"창 {len(train):,}개로 학습하고 {len(validation):,}개로 평가합니다.")
     if rate > 1:
         print(f"이 토크나이저는 한글을 바이트로 쪼개어 한 글자에 토큰 {rate:.2f}개를 씁니다. "
               "한국어 토크나이저(kogpt-mini는 이 글에서 얼마인지 --model_type kogpt-mini로 볼 수 있습니다)보다 느리고, "

@@ -1,6 +1,7 @@
 """NSMC: read strictly, a control word before each review."""
 
 import csv
+import unicodedata
 from pathlib import Path
 
 from ..errors import UserError
@@ -20,7 +21,8 @@ class NsmcCorpus:
         words = {"0": "부정", "1": "긍정"}
         examples = []
         for document, label in _read_rows(file):
-            control, review, book_review = f"{words[label]} ", unescape(document), unescape_as_book(document)
+            control, book_review = f"{words[label]} ", unescape_as_book(document)
+            review = unicodedata.normalize("NFC", unescape(document))
             book_text = control + book_review if book_review != review else None
             examples.append(GenerationExample(control + review, control, book_text))
         return examples

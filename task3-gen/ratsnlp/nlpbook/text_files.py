@@ -1,0 +1,197 @@
+"""Text files as people have them: plain lines, tables, JSON, folders;
+any line end, a byte order mark, decomposed Hangul, gzip."""
+
+import csv
+import gzip
+import io
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import UserError
+
+LINES, TABLES = (".txt",), (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SYSTEM = re.compile(r"[.~]|__MACOSX$|Thumbs\.db$|desktop\.ini$", re.IGNORECASE)  # macOS, notebooks, Office, Windows
+
+
+def suffix(path: Path) -> str:
+    """What a file is by its name: ``.txt`` for ``리뷰.TXT`` and for ``리뷰.txt.gz``."""
+    name = path.name.lower().removesuffix(".gz")
+    return Path(name).suffix
+
+
+def read_lines(path: str | Path, normalize: bool = True) -> Iterator[tuple[str, str]]:
+    """``(place, line)`` of a UTF-8 file: the place for an error message, the line without its end (LF, CR LF, or CR).
+
+    With ``normalize`` Hangul is composed (NFC): macOS and some editors write its parts one by one,
+    which tokenizers do not know.
+
+    Raises:
+        UserError: the file cannot be read, or a line is not UTF-8.
+    """
+    path = Path(path)
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=None)
+            for number, line in enumerate(text, start=1):
+                place = f"{path} {number}번째 줄"
+                if _SURROGATE.search(line):
+                    raise UserError(f"{place}: UTF-8이 아닙니다. {_how_to_save(path)}")
+                line = line.removesuffix("\n")
+                yield place, unicodedata.normalize("NFC", line) if normalize else line
+    except (OSError, EOFError) as error:  # gzip tells of a file that is cut off by EOFError, of another kind by OSError
+        raise UserError(f"{path}: 읽을 수 없습니다({getattr(error, 'strerror', None) or error}).") from error
+
+
+def _how_to_save(path: Path) -> str:
+    if suffix(path) == ".csv":
+        return "엑셀이라면 'CSV UTF-8(쉼표로 분리)' 형식으로 저장하세요."
+    return "파일을 UTF-8로 저장하세요."
+
+
+def check_text(place: str, text: str) -> None:
+    """Raises UserError where ``text`` holds half a character (a lone surrogate): no file and no tokenizer takes it."""
+    if _SURROGATE.search(text):
+        shown = _SURROGATE.sub("�", text)[:40]
+        raise UserError(f"{place}: 올바른 유니코드 글이 아닙니다. 반쪽만 남은 글자(�)가 있습니다: {shown!r}")
+
+
+def files_of(folder: Path, wanted: str) -> tuple[list[Path], int]:
+    """The files of ``folder`` and its subfolders whose :func:`suffix` is ``wanted``, sorted,
+    and how many others were passed over.
+
+    Passed over is what is hidden or left by systems and editors (``.ipynb_checkpoints``, ``._리뷰.txt``,
+    ``__MACOSX``), and what is of another kind.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    chosen = [
+        path for path in found
+        if suffix(path) == wanted and not any(_SYSTEM.match(part) for part in path.relative_to(folder).parts)]
+    return chosen, len(found) - len(chosen)
+
+
+def read_rows(path: str | Path, text_column: str = "text", label_column: str | None = None) -> Iterator[list[str]]:
+    """The text, and with ``label_column`` the label, of each row of a UTF-8 file or folder, one after another.
+
+    The kind is told by the suffix, in any case, with ``.gz`` after it or not: ``.txt`` has one text a line, ``.jsonl``
+    and ``.ndjson`` an object a line, ``.json`` a list of objects, ``.csv`` and ``.tsv`` a header line (read by Python's
+    :mod:`csv`; in ``.tsv`` a quote is a character), a folder one text in each ``.txt`` file. Hangul is composed (NFC).
+
+    Raises:
+        UserError: an unknown suffix, a file that is not UTF-8, a line without the columns that were asked for or with a
+            label that is none (naming file, line number and what was expected).
+    """
+    path = Path(path)
+    kind = "folder" if path.is_dir() else suffix(path)
+    wanted = [unicodedata.normalize("NFC", name) for name in (text_column, label_column) if name is not None]
+    if kind == "folder" or kind in LINES:
+        for option, given in (("label_column", label_column is not None), ("text_column", text_column != "text")):
+            if given:
+                raise UserError(f"{option}: {path}에는 열이 없습니다. {', '.join(TABLES)} 파일에 씁니다.")
+    if kind == "folder":
+        rows = _folder(path)
+    elif kind in LINES:
+        rows = ((place, [line]) for place, line in read_lines(path))
+    elif kind in (".jsonl", ".ndjson"):
+        rows = _json_lines(path, wanted)
+    elif kind == ".json":
+        rows = _json_list(path, wanted)
+    elif kind in TABLES:
+        rows = _table(path, wanted, kind)
+    else:
+        raise UserError(
+            f"{path}: 어떤 파일인지 이름으로 알 수 없습니다. "
+            f"{', '.join(LINES + TABLES)}(뒤에 .gz도 됩니다) 가운데 하나로 끝나야 합니다.")
+    for place, row in rows:
+        check_text(place, "".join(row))
+        yield row
+
+
+def _folder(path: Path) -> Iterator[tuple[str, list[str]]]:
+    files, passed_over = files_of(path, ".txt")
+    if not files:
+        raise UserError(f"{path}: 폴더에 .txt 파일이 없습니다.")
+    if passed_over:
+        print(f"{path}: .txt 파일 {len(files)}개를 읽고, 숨은 파일과 다른 파일 {passed_over}개는 읽지 않습니다.",
+              file=sys.stderr)
+    for file in files:
+        yield str(file), ["\n".join(line for _, line in read_lines(file))]
+
+
+def _json_lines(path: Path, wanted: list[str]) -> Iterator[tuple[str, list[str]]]:
+    for place, line in read_lines(path, normalize=False):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{place}: JSON이 아닙니다({error}).") from None
+            yield place, _values(place, row, wanted)
+
+
+def _json_list(path: Path, wanted: list[str]) -> Iterator[tuple[str, list[str]]]:
+    text = "\n".join(line for _, line in read_lines(path, normalize=False))
+    try:
+        rows = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path}: JSON이 아닙니다({error}). 한 줄에 하나씩이라면 이름을 .jsonl로 바꾸세요.") from None
+    if not isinstance(rows, list):
+        raise UserError(f'{path}: [{{"{wanted[0]}": "…"}}, …]처럼 목록이어야 합니다.')
+    for number, row in enumerate(rows, start=1):
+        place = f"{path} {number}번째"
+        yield place, _values(place, row, wanted)
+
+
+def _values(place: str, row, wanted: list[str]) -> list[str]:
+    """The text and, where it is asked for, the label of a JSON object."""
+    if not isinstance(row, dict):
+        raise UserError(f'{place}: {{"{wanted[0]}": "…"}}처럼 이름과 값의 짝이어야 합니다.')
+    row = {unicodedata.normalize("NFC", name): value for name, value in row.items()}
+    _check_columns(place, wanted, row)
+    text, *labels = (row[name] for name in wanted)
+    if not isinstance(text, str):
+        raise UserError(f"{place}: {wanted[0]} 필드는 글이어야 하는데 {text!r}입니다.")
+    return [unicodedata.normalize("NFC", text), *(_label(place, wanted[1], label) for label in labels)]
+
+
+def _label(place: str, name: str, value) -> str:
+    """A label as a control word: a text that is not empty, or an integer."""
+    if type(value) is int:
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{place}: {name} 값은 비어 있지 않은 글이나 정수여야 하는데 {value!r}입니다.")
+    return unicodedata.normalize("NFC", value.strip())
+
+
+def _table(path: Path, wanted: list[str], kind: str) -> Iterator[tuple[str, list[str]]]:
+    csv.field_size_limit(2**31 - 1)  # its 131,072 characters are fewer than a long document has
+    dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {"strict": True}
+    rows = csv.reader((f"{line}\n" for _, line in read_lines(path)), **dialect)
+    header = None
+    try:
+        for row in rows:
+            place = f"{path} {rows.line_num}번째 줄"
+            if header is None:
+                header = [name.strip() for name in row]
+                _check_columns(place, wanted, header)
+                columns = [header.index(name) for name in wanted]
+            elif row:
+                if len(row) != len(header):
+                    raise UserError(f"{place}: 첫 줄처럼 {len(header)}칸이어야 하는데 {len(row)}칸입니다.")
+                text, *labels = (row[column] for column in columns)
+                yield place, [text, *(_label(place, wanted[1], label) for label in labels)]
+    except csv.Error as error:
+        raise UserError(
+            f"{path} {rows.line_num}번째 줄: CSV로 읽을 수 없습니다({error}). 따옴표가 닫혔는지 보세요.") from error
+
+
+def _check_columns(place: str, wanted: list[str], there) -> None:
+    for option, name in zip(("text_column", "label_column"), wanted, strict=False):
+        if name not in there:
+            there = ", ".join(map(str, there))
+            tabs = " 탭으로 나뉜 파일이라면 이름을 .tsv로 바꾸세요." if "\t" in there else ""
+            raise UserError(f"{option}: {place}에 {name!r} 열이 없습니다. 있는 것: {there}.{tabs}")
