@@ -1,6 +1,7 @@
 """Errors for people: one Korean line that says what is wrong and what to type next."""
 
 import errno
+import os
 import re
 import sys
 
@@ -42,20 +43,35 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
-def install_excepthook() -> None:
+def leave_quietly() -> None:
+    """Write out what is left to be written; nowhere, where its reader has gone away (``| head``)."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def install_excepthook(other_names: dict[str, str] | None = None) -> None:
     """Make the running script end with one line and exit code 2 where :func:`explain` knows the error.
 
-    Ctrl-C ends with one line and exit code 130, as shells have it. Everything else keeps its traceback: it is a bug.
+    ``other_names`` maps the library's names of fields to the script's own, which its messages then have. Ctrl-C ends
+    with one line and exit code 130, as shells have it; a reader of the output that went away (``| head``) without a
+    word, and with 141. Everything else keeps its traceback: it is a bug.
     """
 
     def excepthook(kind, error, traceback):
         if issubclass(kind, KeyboardInterrupt):
             print("\n중단했습니다.", file=sys.stderr)
             raise SystemExit(130)
+        if issubclass(kind, BrokenPipeError):
+            leave_quietly()
+            raise SystemExit(128 + 13)
         message = explain(error)
         if message is None:
             sys.__excepthook__(kind, error, traceback)
             return
+        for name, own in (other_names or {}).items():
+            message = re.sub(rf"\b{name}\b", own, message)
         print(f"오류: {message}", file=sys.stderr)
         raise SystemExit(2)  # the interpreter takes its exit code from a SystemExit that an excepthook raises
 

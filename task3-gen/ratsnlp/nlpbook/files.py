@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from .errors import UserError
 
 UNFINISHED = ".unfinished-"  # folders that are being written begin with it
 
@@ -24,14 +27,23 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder beside ``folder`` to write to, which takes its place when all is written."""
+def whole_folder(folder: Path, own: re.Pattern) -> Iterator[Path]:
+    """Yields an empty folder beside ``folder`` to write to, which takes its place when all is written.
+
+    Where ``folder`` is there already, the files are put into it one by one: of what it holds, only files whose whole
+    name is ``own`` are replaced or removed, and what its user has put there (a README, ``.git``) stays.
+    """
     with TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as temporary:
         unfinished = Path(temporary) / folder.name
         unfinished.mkdir()
         yield unfinished
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(unfinished, folder)
+        if not folder.exists():
+            os.replace(unfinished, folder)
+            return
+        written = {path.name for path in unfinished.iterdir()}
+        for name in written:
+            os.replace(unfinished / name, folder / name)
+        remove_files(folder, own, written)
 
 
 @contextmanager
@@ -43,12 +55,39 @@ def whole_files(folder: Path) -> Iterator[Path]:
             os.replace(file, folder / file.name)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process left half written in ``folder``."""
-    for path in folder.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(path)
-    for path in folder.glob("*.tmp"):
-        path.unlink()
+def remove_files(folder: Path, own: re.Pattern, but: Collection[str] = ()) -> None:
+    """Remove the files of ``folder`` whose whole name is ``own``, except some,
+    and the folder itself where nothing is left in it."""
+    for path in folder.iterdir():
+        if own.fullmatch(path.name) and path.name not in but and path.is_file():
+            path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def remove_unfinished(folder: Path, own: re.Pattern) -> None:
+    """Remove what a killed process left half written in ``folder`` under one of our names, and nothing else."""
+    for path in folder.iterdir():
+        # tempfile's eight letters
+        if re.fullmatch(re.escape(UNFINISHED) + "[a-z0-9_]{8}", path.name) and path.is_dir():
+            shutil.rmtree(path)
+        elif (path.name.startswith(".") and path.name.endswith(".tmp")
+              and own.fullmatch(path.name[1:-4]) and path.is_file()):
+            path.unlink()
+
+
+def check_writable(folder: Path, name: str) -> None:
+    """Raises UserError, naming the field ``name``, where nothing can be written to ``folder``;
+    it leaves nothing behind."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    what = "폴더에 쓸 수 없습니다" if there == folder else "폴더를 만들 수 없습니다"
+    try:
+        with TemporaryDirectory(dir=there, prefix=UNFINISHED):
+            pass
+    except OSError as error:
+        raise UserError(f"{name}: {folder} {what}({error.strerror}).") from error
 
 
 def write_json(file: Path, content) -> None:

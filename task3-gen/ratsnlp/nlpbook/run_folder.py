@@ -4,16 +4,25 @@ and how its checkpoints are told apart."""
 import json
 import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
-from .files import remove_unfinished, write_json
+from .files import check_writable, remove_files, remove_unfinished, write_json
 
 CHECKPOINT = "{epoch}-{val_loss:.2f}"  # as Lightning fills it in: epoch=1-val_loss=2.29.ckpt
 MODEL_PREFIX = "model."  # before the name of each weight in a checkpoint: where a task keeps its model
 
 _VAL_LOSS = re.compile(r"val_loss=(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)")
 _VERSION = re.compile(r"-v(\d+)\.ckpt$")
+
+# The names that are ours, whole: nothing else in the folder is ever replaced or removed.
+_OWN = re.compile(r"epoch=\d+-val_loss=[^/\\]+\.ckpt|last\.ckpt|train_record\.json|loss\.png")
+MODEL_FILES = re.compile(
+    r"(generation_|tokenizer_)?config\.json|tokenizer\.json|(special_tokens_map|added_tokens)\.json"
+    r"|chat_template\.jinja|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 
 
 class RunFolder:
@@ -36,17 +45,49 @@ class RunFolder:
         self.logs = self.path / "tensorboard"
 
     def make(self) -> None:
-        """Raises UserError where the folder is not there and cannot be made."""
+        """Raises UserError where the folder is not there and cannot be made, or nothing can be written to it."""
+        check_writable(self.path, "downstream_model_dir")
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While it lasts, no other run may use the folder.
+        The system lets go of it when the process ends, however it does.
+
+        Raises:
+            UserError: another run holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:  # the book's /gdrive outside Colab
-            raise UserError(f"downstream_model_dir: {self.path} 폴더를 만들 수 없습니다({error.strerror}).") from error
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise UserError(
+                f"downstream_model_dir: {self.path} 폴더에서 다른 학습이 돌고 있습니다. "
+                "끝나기를 기다리거나 다른 폴더를 지정하세요.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check_room(self, model_bytes: int, checkpoints: int) -> None:
+        """Raises UserError where the disk has no room for what a run writes: a model of ``model_bytes`` in
+        ``checkpoints`` best checkpoints and the export, and with two moments each in ``last``, the next of which is
+        written whole before the one before goes."""
+        needed = (2 * 3 + checkpoints + 1) * model_bytes
+        free = shutil.disk_usage(self.path).free + sum(path.stat().st_size for path in self.checkpoints())
+        if free < needed:
+            raise UserError(f"downstream_model_dir: {self.path} 폴더의 디스크에 {needed / 1e9:.1f}GB가 있어야 하는데 "
+                            f"{free / 1e9:.1f}GB 남았습니다. 자리를 비우거나 다른 디스크의 폴더를 지정하세요.")
 
     def remove_unfinished(self) -> None:
-        remove_unfinished(self.path)
+        """Remove what a killed run left half written, under one of our names."""
+        remove_unfinished(self.path, _OWN)
 
-    def has_checkpoints(self) -> bool:
-        return any(self.path.glob("*.ckpt"))
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints that are there: the best ones and ``last``."""
+        return sorted(path for path in self.path.glob("*.ckpt") if _OWN.fullmatch(path.name))
 
     def best_checkpoint(self) -> Path:
         """The checkpoint with the lowest val_loss in its name.
@@ -62,6 +103,9 @@ class RunFolder:
             loss, version = _VAL_LOSS.search(file.name), _VERSION.search(file.name)
             if loss:
                 found.append((float(loss[1]), -int(version[1]) if version else 0, file))
+        if not found and self.config.is_file() and any(self.path.glob("*.safetensors")):
+            raise UserError(f"{self.path}: 체크포인트 폴더가 아니라 모델 폴더입니다. --downstream_model_dir 대신 "
+                            f"--pretrained_model_name {self.path}처럼 지정하세요.")
         if not found:
             raise UserError(f"{self.path}에 체크포인트(…val_loss=….ckpt)가 없습니다. 먼저 train_gen-N.py로 학습하세요.")
         return min(found, key=lambda entry: entry[:2])[2]
@@ -76,9 +120,12 @@ class RunFolder:
 
     def results(self) -> list[Path]:
         """What an earlier training has left that a new one would write over or be mixed up with."""
-        return [
-            *sorted(self.path.glob("*.ckpt")), *self.steps(),
-            *(path for path in (self.export, self.record) if path.exists())]
+        return [*self.checkpoints(), *self.steps(), *(path for path in (self.export, self.record) if path.exists())]
+
+    def remove_results(self) -> None:
+        """Remove :meth:`results`; what is not of our names stays, within the folders of models too."""
+        for path in self.results():
+            remove_files(path, MODEL_FILES) if path.is_dir() else path.unlink()
 
     def read_record(self) -> dict:
         """What ``record`` says; nothing where there is none."""

@@ -1,11 +1,11 @@
-"""Ctrl-C and SIGTERM while a model learns: the step under way ends first."""
+"""Ctrl-C, SIGTERM and a closed terminal while a model learns: the step under way ends first."""
 
 import signal
 import threading
 
 
 class Interrupt:
-    """Takes SIGINT and SIGTERM from :meth:`watch` to :meth:`release`: the first is noted in ``signal``,
+    """Takes SIGINT, SIGTERM and SIGHUP from :meth:`watch` to :meth:`release`: the first is noted in ``signal``,
     a second ends the process.
 
     Only the main thread of a process may take signals; elsewhere nothing is taken.
@@ -23,7 +23,11 @@ class Interrupt:
             self.signal = number
 
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+            numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+            # nohup has SIGHUP ignored, and so it stays
+            self._handlers = {
+                number: signal.signal(number, note) for number in numbers
+                if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN}
 
     def leave(self) -> None:
         """End the process, with the exit code that shells give the signal, if one was noted."""

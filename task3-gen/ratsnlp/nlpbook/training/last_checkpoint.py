@@ -1,5 +1,6 @@
 """``last.ckpt``: all that a run needs to go on."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -11,6 +12,7 @@ from ..run_folder import RunFolder
 from .checkpoint_io import check_weights
 from .interrupt import Interrupt
 from .random_state import random_state, set_random_state
+from .record import RunRecord
 
 
 class LastCheckpoint(Checkpoint):
@@ -71,17 +73,26 @@ class LastCheckpoint(Checkpoint):
         self.interrupt.release()
 
 
-def read_last_checkpoint(file: Path) -> dict:
-    """What a :class:`LastCheckpoint` wrote, mapped into memory.
+@dataclass(frozen=True)
+class Progress:
+    """What ``last.ckpt`` tells of a run: its record, the epoch that it goes on with,
+    how many of its batches are done."""
+
+    record: dict
+    epoch: int
+    batches_done: int
+
+
+def read_progress(file: Path) -> Progress:
+    """What a :class:`LastCheckpoint` wrote at ``file``, which is let go again: Windows replaces no file that is mapped.
 
     Raises:
         UserError: the file is broken, or was written by something else.
     """
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        LastCheckpoint.place(checkpoint)
+        return Progress(RunRecord.kept_in(checkpoint), *LastCheckpoint.place(checkpoint))
     except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError) as error:
         raise UserError(
             f"{file}: 이어서 할 수 있는 체크포인트가 아니거나 깨졌습니다. "
             "지우고 다시 실행하면 처음부터 학습합니다.") from error
-    return checkpoint

@@ -29,6 +29,8 @@ class LossGuard:
     def see(self, loss: float, step: int) -> None:
         """Raises UserError, which says what to change, where ``loss`` (nats) of ``step`` is not sane."""
         self.count += 1
+        if self.count == 1 and math.isfinite(loss):  # a model may know less than nothing of a text: that is no spike
+            self.lowest = max(self.lowest, loss)
         self.average += (loss - self.average) / min(self.count, WINDOW)
         if not math.isfinite(loss) or self.average > self.lowest + SPIKE:
             raise UserError(

@@ -1,16 +1,15 @@
 """The model as other programs read it: config and tokenizer beside the checkpoints,
 a folder every so many steps, the best at the end."""
 
-import shutil
 from pathlib import Path
 
 import torch
 from pytorch_lightning.callbacks import Callback
 
 from ..errors import UserError
-from ..files import whole_files, whole_folder
+from ..files import remove_files, whole_files, whole_folder
 from ..pretrained import load_config, load_tokenizer, save_tokenizer
-from ..run_folder import MODEL_PREFIX, RunFolder
+from ..run_folder import MODEL_FILES, MODEL_PREFIX, RunFolder
 from .checkpoint_io import check_weights
 
 
@@ -42,13 +41,13 @@ class ModelFiles(Callback):
         save_model(self.folder.step(self.step), module.model, trainer.train_dataloader.dataset.tokenizer)
         if self.args.save_total_limit > 0:
             for folder in self.folder.steps()[: -self.args.save_total_limit]:
-                shutil.rmtree(folder)
+                remove_files(folder, MODEL_FILES)
 
 
 def check_same_model(folder: RunFolder, model, tokenizer) -> None:
     """Raises UserError where ``folder`` holds checkpoints of another model, which new config and tokenizer files
     would make unreadable."""
-    if not folder.config.is_file() or not folder.has_checkpoints():
+    if not folder.config.is_file() or not folder.checkpoints():
         return
     there = load_config(str(folder.path))
     shape = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers")
@@ -61,7 +60,7 @@ def check_same_model(folder: RunFolder, model, tokenizer) -> None:
 def save_model(folder: Path, model, tokenizer, state_dict: dict[str, torch.Tensor] | None = None) -> None:
     """``save_pretrained`` of model and tokenizer, whole or not at all; ``state_dict`` instead of the model's
     weights where it is given."""
-    with whole_folder(folder) as unfinished:
+    with whole_folder(folder, MODEL_FILES) as unfinished:
         model.save_pretrained(unfinished, state_dict=state_dict)
         save_tokenizer(tokenizer, unfinished)
 

@@ -7,8 +7,7 @@ from ..errors import UserError
 from ..pretrained import load_tokenizer
 from ..run_folder import RunFolder
 from .fingerprints import tokens_sha256
-from .last_checkpoint import read_last_checkpoint
-from .record import RunRecord
+from .last_checkpoint import Progress, read_progress
 
 # What may differ between a run and its continuation, because the numbers do not depend on it.
 # The data are compared as tokens.
@@ -20,11 +19,11 @@ MAY_DIFFER = {
 
 @dataclass(frozen=True)
 class Beginning:
-    """``kind`` is ``new``, ``finished`` or ``resumed``, then with the ``checkpoint``; ``unfinished``:
-    a new run finds a ``last.ckpt``."""
+    """``kind`` is ``new``, ``finished`` or ``resumed``, then with the ``progress`` so far;
+    ``unfinished``: a new run finds a ``last.ckpt``."""
 
     kind: str
-    checkpoint: dict | None = None
+    progress: Progress | None = None
     unfinished: bool = False
 
 
@@ -37,8 +36,8 @@ def begin(args, dataset) -> Beginning:
     """
     folder = RunFolder(args.downstream_model_dir)
     record = folder.read_record()
-    checkpoint = read_last_checkpoint(folder.last) if folder.last.is_file() else None
-    there = RunRecord.kept_in(checkpoint) if checkpoint else {}
+    progress = read_progress(folder.last) if folder.last.is_file() else None
+    there = progress.record if progress else {}
     finished = record.get("state") == "finished" and (not there or there["started"] == record["started"])
     if not args.resume:
         return Beginning("new", unfinished=bool(there) and not finished)
@@ -47,9 +46,11 @@ def begin(args, dataset) -> Beginning:
         return Beginning("new")
     _check_same_run(args, dataset, record if finished else there)
     if finished:
-        print(f"이미 끝난 학습입니다. 가장 좋은 체크포인트: {folder.path / record['best_checkpoint']}", file=sys.stderr)
+        best = folder.path / record["best_checkpoint"]
+        gone = "" if best.is_file() else f" 그 파일은 지워졌지만 {folder.export}에 같은 모델이 있습니다."
+        print(f"이미 끝난 학습입니다. 가장 좋은 체크포인트: {best}{gone}", file=sys.stderr)
         return Beginning("finished")
-    return Beginning("resumed", checkpoint)
+    return Beginning("resumed", progress)
 
 
 def resumed_tokenizer(args):
@@ -70,6 +71,13 @@ def _check_same_run(args, dataset, record: dict) -> None:
             raise UserError(
                 f"{name}: 이 폴더의 학습은 {then!r}로 했는데 지금은 {now!r}입니다. "
                 "같은 값으로 하거나, 다른 폴더에서 새로 시작하세요.")
+    before, now = (set(tokenizer.get_added_vocab()) for tokenizer in (
+        load_tokenizer(args.downstream_model_dir), dataset.tokenizer))
+    if before != now:
+        other = ", ".join(sorted(before ^ now))
+        raise UserError(
+            f"special_tokens: 이 폴더의 학습과 특별한 토큰이 다릅니다: {other}. "
+            "같은 토큰을 다시 지정하거나, 다른 폴더에서 새로 시작하세요.")
     if record["tokens_sha256"] != tokens_sha256(dataset):
         raise UserError(
             f"{dataset.source}: 이 폴더의 학습이 배우던 글과 다릅니다"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..errors import UserError
 from ..run_folder import CHECKPOINT, RunFolder
+from .best_checkpoints import BestCheckpoints, Patience
 from .checkpoint_io import WholeFileCheckpointIO
 from .last_checkpoint import LastCheckpoint
 from .loss_watch import LossWatch
@@ -35,23 +35,25 @@ class Trainer(pl.Trainer):
             super().fit(model, loader, val_dataloaders, *more, **named)
             return
         args, folder = model.args, RunFolder(model.args.downstream_model_dir)
-        beginning = begin(args, loader.dataset)
-        if beginning.kind == "finished":
-            return
-        epoch = batches_done = 0
-        if beginning.kind == "resumed":
-            epoch, batches_done = LastCheckpoint.place(beginning.checkpoint)
-            named.update(ckpt_path=folder.last, weights_only=True)
-        elif not args.resume:
-            if beginning.unfinished:
-                print(f"멈춘 학습의 {folder.last.name}를 {folder.last_aside.name}로 옮기고 처음부터 학습합니다. "
-                      "이어서 하려면 이름을 되돌리고 --resume을 붙이세요.", file=sys.stderr)
-            folder.begin_anew(keep_last=beginning.unfinished)
-        folder.remove_unfinished()
-        order_by_epoch(loader, args.seed or 0, epoch, batches_done)
-        order_by_epoch(val_dataloaders, args.seed or 0)
-        super().fit(model, loader, val_dataloaders, *more, **named)
-        self._finish(model, loader.dataset.tokenizer)
+        with folder.held():
+            beginning = begin(args, loader.dataset)
+            if beginning.kind == "finished":
+                return
+            epoch = batches_done = 0
+            if beginning.kind == "resumed":
+                epoch, batches_done = beginning.progress.epoch, beginning.progress.batches_done
+                named.update(ckpt_path=folder.last, weights_only=True)
+            elif not args.resume:
+                if beginning.unfinished:
+                    print(f"멈춘 학습의 {folder.last.name}를 {folder.last_aside.name}로 옮기고 처음부터 학습합니다. "
+                          "이어서 하려면 이름을 되돌리고 --resume을 붙이세요.", file=sys.stderr)
+                folder.begin_anew(keep_last=beginning.unfinished)
+            folder.remove_unfinished()
+            folder.check_room(sum(tensor.nbytes for tensor in model.parameters()), max(args.save_top_k, 1))
+            order_by_epoch(loader, args.seed or 0, epoch, batches_done)
+            order_by_epoch(val_dataloaders, args.seed or 0)
+            super().fit(model, loader, val_dataloaders, *more, **named)
+            self._finish(model, loader.dataset.tokenizer)
 
     def _finish(self, module, tokenizer) -> None:
         best = self.checkpoint_callback.best_model_path
@@ -77,11 +79,11 @@ def get_trainer(args, return_trainer_only=True):
     if not args.test_mode:
         folder.make()
     mode, monitor = args.monitor.split()
-    checkpoint_callback = ModelCheckpoint(
+    checkpoint_callback = BestCheckpoints(
         dirpath=folder.path, filename=CHECKPOINT, monitor=monitor, mode=mode, save_top_k=args.save_top_k,
         save_weights_only=True,
         enable_version_counter=not args.resume)  # an epoch that is done again after a kill writes the same file again
-    early = ([EarlyStopping(monitor, mode=mode, patience=args.patience, check_on_train_epoch_end=True)]
+    early = ([Patience(monitor, mode=mode, patience=args.patience, check_on_train_epoch_end=True)]
              if args.patience else [])
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
     trainer = Trainer(

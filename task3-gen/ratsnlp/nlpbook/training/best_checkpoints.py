@@ -1,0 +1,37 @@
+"""The best checkpoints of a run, and when it has gone on long enough without a better one."""
+
+import logging
+import re
+from pathlib import Path
+
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+logger = logging.getLogger("ratsnlp")
+
+
+class BestCheckpoints(ModelCheckpoint):
+    """Lightning's, which knows its files again where the folder was moved or copied,
+    and does without those that are gone."""
+
+    def load_state_dict(self, state_dict):
+        here = {}
+        for path, score in state_dict["best_k_models"].items():
+            file = Path(self.dirpath) / re.split(r"[/\\]", path)[-1]
+            if file.is_file():
+                here[str(file)] = score
+            else:
+                logger.warning("앞서 저장한 체크포인트가 없어 남은 것으로 이어서 합니다: %s", file)
+        order = sorted(here, key=here.get, reverse=self.mode == "max")
+        best, worst = (order[0], order[-1]) if order else ("", "")
+        super().load_state_dict({
+            **state_dict, "dirpath": self.dirpath, "best_k_models": here, "last_model_path": "",
+            "best_model_path": best, "best_model_score": here.get(best),
+            "kth_best_model_path": worst, "kth_value": here.get(worst, state_dict["kth_value"])})
+
+
+class Patience(EarlyStopping):
+    """Lightning's, which waits as long as it is told now,
+    and not as long as it was told before a run was broken off."""
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict({**state_dict, "patience": self.patience})
