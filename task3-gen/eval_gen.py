@@ -5,7 +5,6 @@ r"""모델을 잽니다: 진짜 리뷰를 얼마나 아는지, 시킨 대로 쓰
 무너지지 않았는지 보입니다. 모두 사람이 쓴 시험 리뷰의 값 옆에 놓아야 뜻이 있습니다.
 값마다의 뜻과 출처는 ratsnlp/nlpbook/generation/evaluation.py에 있습니다. 표를 보여 주고, 모델의
 폴더에 report.json과 report.md를 남깁니다.
-
     python task3-gen/eval_gen.py                               # kogpt-mini, 작은 말뭉치
     python task3-gen/eval_gen.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini
     python task3-gen/eval_gen.py --limit 5000 \
@@ -15,8 +14,6 @@ r"""모델을 잽니다: 진짜 리뷰를 얼마나 아는지, 시킨 대로 쓰
 import random
 from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
@@ -29,9 +26,12 @@ from ratsnlp.nlpbook.generation import (
     diversity,
     load_for_inference,
     report_table,
+    reviews_by_word,
     sample_texts,
     write_report,
 )
+
+from tqdm import tqdm
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(GenerationEvalArguments)
@@ -42,6 +42,7 @@ if __name__ == "__main__":
     corpus = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
     train = NsmcCorpus().get_examples(corpus, "train")
     test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
+    human = reviews_by_word(test, ("긍정", "부정"))
     progress = partial(tqdm, leave=False)
 
     # 2. 리뷰를 얼마나 아나: 테스트 리뷰의 토큰에 모델이 준 확률에서
@@ -49,11 +50,10 @@ if __name__ == "__main__":
 
     # 3. 제어 단어대로 쓰나: 학습용 리뷰로 배운 분류기가 가립니다.
     judge = PolarityJudge.fit(train, nlpbook.OUTPUT / "judges")
-    samples, human, control = {}, {}, {}
-    for seed, word in enumerate(("긍정", "부정"), start=args.seed):
+    samples, control = {}, {}
+    for seed, word in enumerate(human, start=args.seed):
         samples[word] = sample_texts(  # 같은 시드라면 두 낱말의 글이 서로 닮습니다.
             model, tokenizer, word, args.samples, seed, args.top_p, progress=progress)
-        human[word] = [example.own_text for example in test if example.control.startswith(word)]
         control[word] = agreement(  # 분류기도 틀리므로, 사람의 글을 맞히는 비율과 비교합니다.
             judge, word, [sample.text for sample in samples[word]], human[word])
     control["둘 다"] = combined_agreement(control)

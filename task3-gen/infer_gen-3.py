@@ -8,8 +8,6 @@ r"""Polyglot-Ko 1.3B가 같은 글을 열여섯 가지 설정으로 이어 쓰�
         --downstream_model_dir output/nsmc-gen/train_gen-by-polyglot-ko-1.3b
 """
 
-import torch
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     SETTINGS,
@@ -18,6 +16,8 @@ from ratsnlp.nlpbook.generation import (
     load_for_inference,
     readable,
 )
+
+import torch
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
@@ -35,6 +35,6 @@ if __name__ == "__main__":
     for number, setting in enumerate(SETTINGS, start=1):
         nlpbook.set_seed(args, quiet=True)
         with torch.inference_mode():
-            generated_ids = model.generate(input_ids, **setting.arguments)
+            generated_ids = model.generate(input_ids, **setting.fit(model))
         print(f"\n[{number}] {setting}\n    {setting.look_for}\n"
               f"{readable(tokenizer, generated_ids[0])}", flush=True)

@@ -7,8 +7,6 @@
     python task3-gen/serve_gen-1.py --host 0.0.0.0 --port 8080  # 다른 컴퓨터에서도 접속할 수 있게
 """
 
-import torch
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationDeployArguments,
@@ -21,6 +19,8 @@ from ratsnlp.nlpbook.generation import (
     run_web_service,
     use_special_tokens,
 )
+
+import torch
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
@@ -39,6 +39,7 @@ if __name__ == "__main__":
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
     model.load_state_dict(
         {name.removeprefix("model."): tensor for name, tensor in checkpoint.items()}, strict=True)
+    del checkpoint  # 파일을 놓아줍니다. 열어 둔 파일은 Windows에서 바꾸지도 지우지도 못합니다.
 
     # 2. 토크나이저
     tokenizer = load_tokenizer(args.model_name_or_dir, eos_token="</s>")

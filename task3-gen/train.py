@@ -16,14 +16,14 @@ infer_gen-0.py --pretrained_model_name output/fine_tuned_models/huggingfaceë¡œ ì
 
 import sys
 
-from torch.utils.data import DataLoader
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationTextArguments,
     load_model_and_tokenizer,
     load_text_datasets,
 )
+
+from torch.utils.data import DataLoader
 
 if __name__ == "__main__":
     text_args = nlpbook.load_arguments(GenerationTextArguments)

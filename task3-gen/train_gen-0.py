@@ -12,8 +12,6 @@ val_loss는 4.72였습니다. 결과는 output/nsmc-gen/train_gen-by-kogpt-mini�
 infer_gen-0.py와 serve_gen-0.py입니다.
 """
 
-from torch.utils.data import DataLoader
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationDataset,
@@ -23,6 +21,8 @@ from ratsnlp.nlpbook.generation import (
     load_tokenizer,
     training_sampler,
 )
+
+from torch.utils.data import DataLoader
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(

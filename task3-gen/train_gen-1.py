@@ -11,9 +11,6 @@
 결과는 output/nsmc-gen/train_gen-by-kogpt2에 생깁니다. 다음은 infer_gen-1.py와 serve_gen-1.py입니다.
 """
 
-import torch
-from torch.utils.data import DataLoader
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationDataset,
@@ -23,6 +20,9 @@ from ratsnlp.nlpbook.generation import (
     load_tokenizer,
     training_sampler,
 )
+
+import torch
+from torch.utils.data import DataLoader
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(

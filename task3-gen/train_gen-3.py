@@ -12,9 +12,6 @@ serve_gen-3.py입니다. 모델(13억 매개변수)은 처음 한 번 내려받�
 옵티마이저가 매개변수당 16바이트, 모두 약 21GB이고 계산에 더 쓰므로, 32GB GPU를 권합니다(계산한 값).
 """
 
-import torch
-from torch.utils.data import DataLoader
-
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationDataset,
@@ -24,6 +21,9 @@ from ratsnlp.nlpbook.generation import (
     load_tokenizer,
     training_sampler,
 )
+
+import torch
+from torch.utils.data import DataLoader
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(

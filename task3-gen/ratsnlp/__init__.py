@@ -11,3 +11,22 @@ from ratsnlp 1.0.53:
 * there is no feature cache on disk;
 * a user's mistake is one Korean line (:class:`ratsnlp.nlpbook.UserError`), not a traceback from a library.
 """
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def _tell_the_right_python() -> None:
+    """End a script of the repository, run by a Python that has not what it needs, with one line that says which has."""
+    missing = next((name for name in ("torch", "transformers", "pytorch_lightning") if find_spec(name) is None), None)
+    folder, script = Path(__file__).resolve().parents[1], Path(sys.argv[0]).resolve()
+    if missing is None or script.parent != folder:
+        return
+    python = folder.parent / (".venv/Scripts/python.exe" if sys.platform == "win32" else ".venv/bin/python")
+    advice = f"{python} {sys.argv[0]}로 실행하세요" if python.exists() else "먼저 README.md의 명령으로 설치하세요"
+    print(f"오류: 이 파이썬({sys.executable})에는 {missing} 패키지가 없습니다. {advice}.", file=sys.stderr)
+    raise SystemExit(2)
+
+
+_tell_the_right_python()

@@ -2,7 +2,6 @@
 and headings of ``--help``."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from .arguments import Arguments, argument
@@ -23,7 +22,7 @@ class ModelArguments(Arguments):
 class CorpusArguments(Arguments):
     heading: ClassVar[str] = "데이터"
 
-    downstream_corpus_root_dir: str = argument(str(Path.home() / "Korpora"), "말뭉치 폴더들이 있는 폴더", path=True)
+    downstream_corpus_root_dir: str = argument("~/Korpora", "말뭉치 폴더들이 있는 폴더", path=True)
     downstream_corpus_name: str = argument("nsmc", "말뭉치 이름: 말뭉치 폴더의 이름")
     force_download: bool = argument(False, "말뭉치가 있어도 다시 내려받기")
 

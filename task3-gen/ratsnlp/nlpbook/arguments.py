@@ -1,19 +1,24 @@
 """Arguments: a dataclass whose fields carry their Korean help and bounds, filled from flags or from a settings file."""
 
 import argparse
+import atexit
 import difflib
 import inspect
 import io
 import math
 import os
+import re
 import sys
 import types
 import typing
+import unicodedata
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
-from .errors import UserError, install_excepthook
+from .errors import UserError, install_excepthook, leave_quietly
+from .files import check_writable
 from .settings_file import read_settings
+from .text_files import check_text
 
 _KINDS = {
     int: "정수여야", float: "수여야", bool: "true나 false여야", str: "글이어야",
@@ -45,6 +50,8 @@ class Arguments:
     """
 
     heading: typing.ClassVar[str] = "옵션"
+    # what the library calls these fields, where that is something else
+    other_names: typing.ClassVar[dict[str, str]] = {}
 
     def __post_init__(self):
         for spec in fields(self):
@@ -80,7 +87,26 @@ def _checked(spec, value, kind):
     bound = broken_bound(spec, value)
     if bound:
         raise UserError(f"{spec.name}: {bound} 하는데 {_shown(value)}입니다.")
-    return str(Path(value).expanduser()) if spec.metadata.get("path") and value else value
+    if spec.metadata.get("path"):
+        return _written_out(spec, value)
+    if kind in (str, tuple):
+        check_text(spec.name, value if kind is str else "".join(value))
+        composed = [unicodedata.normalize("NFC", part) for part in ([value] if kind is str else value)]
+        return composed[0] if kind is str else tuple(composed)
+    return value
+
+
+def _written_out(spec, value: str) -> str:
+    """A path without ``~``. An empty one would be the folder that one happens to stand in."""
+    if not value.strip() and value != spec.default:
+        raise UserError(f"{spec.name}: 빈 이름입니다. 현재 폴더라면 .으로 적으세요.")
+    if any(ord(character) < 32 for character in value):  # "C:\temp" in a JSON file
+        raise UserError(f"{spec.name}: 경로에 탭이나 줄바꿈이 들어 있습니다: {value!r}. \\ 대신 /로 적으세요.")
+    try:
+        return str(Path(value).expanduser()) if value else value
+    except RuntimeError as error:  # no HOME, and a user who is not in the list of users
+        raise UserError(
+            f"{spec.name}: 홈 폴더를 알 수 없어 {value!r} 경로를 찾을 수 없습니다. ~ 없이 적으세요.") from error
 
 
 def broken_bound(spec, value) -> str | None:
@@ -148,7 +174,7 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
             const="true" if kind is bool else None, help=help_text.replace("%", "%%"))
     parser.add_argument_group("도움말").add_argument(
         "-h", "--help", action="help", help="이 도움말을 보여 주고 끝냅니다.")
-    found, unknown = parser.parse_known_args(argv)
+    found, unknown = parser.parse_known_args(_joined(argv, argument_class, specs))
     if unknown:
         close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), specs, n=1)
         hint = f" 혹시 --{close[0]}인가요?" if close else " --help로 쓸 수 있는 옵션을 볼 수 있습니다."
@@ -156,13 +182,26 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
     return {name: _convert(name, argument_class.type_of(name), text) for name, text in vars(found).items()}
 
 
+def _joined(argv: list[str], argument_class, names) -> list[str]:
+    """``--name -_-`` as ``--name=-_-``, where a value has to follow: a text may begin with a dash."""
+    joined = []
+    for text in argv:
+        before = joined[-1].removeprefix("--") if joined and joined[-1].startswith("--") else ""
+        takes_value = before in names and argument_class.type_of(before) not in (bool, tuple)
+        if takes_value and text.startswith("-") and not re.fullmatch(r"-h|--[a-z]\w*(=.*)?", text, re.DOTALL):
+            joined[-1] += f"={text}"
+        else:
+            joined.append(text)
+    return joined
+
+
 def load_arguments(argument_class, json_file_path=None, **defaults):
     """Fill ``argument_class`` from ``json_file_path``, else from the command line of the running script.
 
-    The command line is either flags (``--epochs 1``) or one ``.json`` file; it wins over
-    ``defaults``, the settings that the script itself names, and these win over the defaults of the
-    class. From here on a :class:`UserError` that nobody catches ends the script with one line and
-    exit code 2 (see :func:`ratsnlp.nlpbook.errors.install_excepthook`).
+    The command line is flags (``--epochs 1``), after a ``.json`` file or without one; they win over it, and it wins
+    over ``defaults``, the settings that the script itself names, and these win over the defaults of the class. From
+    here on a :class:`UserError` that nobody catches ends the script with one line and exit code 2 (see
+    :func:`ratsnlp.nlpbook.errors.install_excepthook`).
 
     Raises:
         UserError: an unknown flag or name, a value of the wrong type or out of its bounds, an unreadable file.
@@ -170,11 +209,16 @@ def load_arguments(argument_class, json_file_path=None, **defaults):
     names = [spec.name for spec in fields(argument_class)]
     if json_file_path is not None:
         return argument_class(**{**defaults, **read_settings(json_file_path, names)})
-    install_excepthook()
+    install_excepthook(argument_class.other_names)
+    atexit.register(leave_quietly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a notebook's is none
             stream.reconfigure(errors="replace")  # an emoji must not end a script whose output goes to a file in cp949
     argv = sys.argv[1:]
-    if len(argv) == 1 and argv[0].endswith(".json"):
-        return argument_class(**{**defaults, **read_settings(argv[0], names)})
-    return argument_class(**{**defaults, **_parse_flags(argument_class, defaults, argv)})
+    if argv and argv[0].lower().endswith(".json"):
+        defaults |= read_settings(argv.pop(0), names)
+    args = argument_class(**{**defaults, **_parse_flags(argument_class, defaults, argv)})
+    for spec in fields(args):
+        if spec.metadata.get("writes") and getattr(args, spec.name):
+            check_writable(Path(getattr(args, spec.name)), spec.name)
+    return args

@@ -121,6 +121,14 @@ def max_positions(config: PretrainedConfig) -> int | None:
     return next((found for name in names if (found := getattr(config, name, None))), None)
 
 
+def check_length(config: PretrainedConfig, length: int, name: str) -> None:
+    """Raises UserError where the field ``name`` asks for more tokens than a model
+    of this configuration has positions."""
+    positions = max_positions(config)
+    if positions is not None and length > positions:
+        raise UserError(f"{name}: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 {length}입니다.")
+
+
 def load_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """The causal language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained),
     with the tokenizer's eos.

@@ -18,7 +18,9 @@ def read_settings(path: str | Path, names: list[str]) -> dict:
     except OSError as error:
         raise UserError(f"{path}: 설정 파일을 읽을 수 없습니다({error.strerror}).") from error
     except ValueError as error:
-        raise UserError(f"{path}: JSON이 아닙니다({error}).") from error
+        hint = " 경로의 \\는 /나 \\\\로 적으세요." if "escape" in str(error) else ""
+        hint = " UTF-8로 저장하세요." if isinstance(error, UnicodeDecodeError) else hint
+        raise UserError(f"{path}: JSON이 아닙니다({error}).{hint}") from error
     if not isinstance(given, dict):
         raise UserError(f'{path}: {{"epochs": 1}}처럼 이름과 값의 짝이어야 합니다.')
     for name in given:

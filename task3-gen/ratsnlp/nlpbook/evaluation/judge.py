@@ -61,6 +61,19 @@ class PolarityJudge:
         return self._features(texts) @ self.coefficients + self.intercept > 0
 
 
+def reviews_by_word(examples: Iterable[GenerationExample], words: Sequence[str]) -> dict[str, list[str]]:
+    """The texts of each control word, without it.
+
+    Raises:
+        UserError: a word has none, so that there would be nothing to compare with.
+    """
+    found = {word: [example.own_text for example in examples if example.control.startswith(word)] for word in words}
+    for word, texts in found.items():
+        if not texts:
+            raise UserError(f"테스트 리뷰 가운데 {word}이 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
+    return found
+
+
 def polarities(examples: Iterable[GenerationExample]) -> np.ndarray:
     """Whether each of N examples is 긍정: (N,)."""
     return np.asarray([example.control.startswith("긍정") for example in examples])

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ..evaluation.judge import PolarityJudge as PolarityJudge
     from ..evaluation.judge import agreement as agreement
     from ..evaluation.judge import combined_agreement as combined_agreement
+    from ..evaluation.judge import reviews_by_word as reviews_by_word
     from ..evaluation.metrics import diversity as diversity
     from ..evaluation.report import report_table as report_table
     from ..evaluation.report import write_report as write_report

@@ -2,7 +2,6 @@
 decoding (infer), measuring, serving."""
 
 import re
-import shutil
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
@@ -38,7 +37,8 @@ class BookArguments(Arguments):
     downstream_corpus_name: str = like(CorpusArguments, "downstream_corpus_name", group="데이터")
     downstream_corpus_root_dir: str = like(CorpusArguments, "downstream_corpus_root_dir", group="데이터")
     downstream_model_dir: str = argument(
-        str(OUTPUT / "checkpoint-generation"), "체크포인트와 기록을 저장할 폴더", path=True, group="체크포인트")
+        str(OUTPUT / "checkpoint-generation"), "체크포인트와 기록을 저장할 폴더", path=True, writes=True,
+        group="체크포인트")
     max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 볼지", minimum=2, group="데이터")
     save_top_k: int = argument(1, "좋은 체크포인트를 몇 개 남길지(-1은 전부)", minimum=-1, group="체크포인트")
     monitor: str = argument(
@@ -98,8 +98,10 @@ class GenerationPretrainArguments(GenerationTrainArguments):
 
     heading: ClassVar[str] = "사전 학습"
 
-    corpus_path: str = argument("", "학습할 글: UTF-8, 한 줄에 문서 하나")
-    output_dir: str = argument(str(OUTPUT / "kogpt-mini"), "완성한 모델과 토크나이저를 저장할 폴더", path=True)
+    corpus_path: str = argument(
+        "", "학습할 글: UTF-8 .txt(한 줄에 문서 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True)
+    output_dir: str = argument(
+        str(OUTPUT / "kogpt-mini"), "완성한 모델과 토크나이저를 저장할 폴더", path=True, writes=True)
     tokenizer: str = argument("unigram", "토크나이저의 종류: bpe나 unigram", choices=("bpe", "unigram"))
     vocab_size: int = argument(8000, "토큰의 가짓수", minimum=512, maximum=2**16)
     n_layer: int = argument(6, "층의 수", minimum=1)
@@ -114,9 +116,10 @@ class GenerationPretrainArguments(GenerationTrainArguments):
                 "파인튜닝(train_gen-N.py)에 쓰는 값입니다.")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd: n_head({self.n_head})의 배수여야 하는데 {self.n_embd}입니다.")
-        if not Path(self.corpus_path).is_file():
+        if not self.corpus_path or not Path(self.corpus_path).exists():
             raise UserError(
-                f"corpus_path: {self.corpus_path!r} 파일이 없습니다. --corpus_path reviews.txt처럼 지정하세요.")
+                f"corpus_path: {self.corpus_path!r} 파일이나 폴더가 없습니다. "
+                "--corpus_path reviews.txt처럼 지정하세요.")
 
 
 @dataclass
@@ -127,13 +130,17 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
     """
 
     heading: ClassVar[str] = "학습"
+    other_names: ClassVar[dict[str, str]] = {
+        "pretrained_model_name": "model_type", "downstream_model_dir": "output_dir", "max_seq_length": "block_size",
+        "batch_size": "per_device_train_batch_size", "epochs": "num_train_epochs"}
 
     dataset_path: str = argument(
         "", "배울 글: UTF-8 .txt(한 줄에 글 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True,
         group="데이터")
     model_type: str = argument("kogpt-mini", "시작할 모델: kogpt-mini, 허브 이름, 또는 모델 폴더", group="모델")
     output_dir: str = argument(
-        str(OUTPUT / "fine_tuned_models"), "체크포인트와 기록을 저장할 폴더", path=True, group="체크포인트")
+        str(OUTPUT / "fine_tuned_models"), "체크포인트와 기록을 저장할 폴더", path=True, writes=True,
+        group="체크포인트")
     do_train: bool = argument(False, "학습합니다. 없으면 모델과 글을 읽어 크기만 보여 줍니다")
     text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것", group="데이터")
     label_column: str | None = argument(
@@ -163,6 +170,9 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
         if not self.dataset_path or not Path(self.dataset_path).exists():
             raise UserError(
                 f"dataset_path: {self.dataset_path!r} 파일이나 폴더가 없습니다. --dataset_path my.txt처럼 지정하세요.")
+        for token in self.special_tokens:
+            if not token.strip():
+                raise UserError(f"special_tokens: 빈칸만으로 된 토큰은 쓸 수 없는데 {token!r}입니다.")
         if self.resume and self.overwrite_output_dir:
             raise UserError("resume과 overwrite_output_dir은 함께 쓸 수 없습니다. 이어서 하려면 --resume만 쓰세요.")
 
@@ -180,8 +190,7 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
             raise UserError(
                 f"output_dir: {folder.path}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
                 "지우고 처음부터 하려면 --overwrite_output_dir을 붙이세요.")
-        for path in results:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folder.remove_results()
 
     def training(self) -> GenerationTrainArguments:
         """The same settings under the names of the book's library."""
@@ -232,7 +241,8 @@ class GenerationEvalArguments(SeedArguments, CorpusArguments, FinetunedArguments
     samples: int = argument(500, "긍정과 부정을 몇 개씩 쓰게 할지", minimum=1)
     top_p: float = like(DecodingOptions, "top_p", 0.92, group="평가")
     batch_size: int = argument(64, "한 번에 리뷰 몇 개를 계산할지", minimum=1)
-    report_dir: str | None = argument(None, "report.json과 report.md를 둘 폴더(없으면 모델의 폴더)", path=True)
+    report_dir: str | None = argument(
+        None, "report.json과 report.md를 둘 폴더(없으면 모델의 폴더)", path=True, writes=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -264,6 +274,10 @@ class GenerationDeployArguments(Arguments):
 
     def __post_init__(self):
         super().__post_init__()
+        if not self.host.strip():
+            raise UserError(
+                "host: 빈 주소입니다. 이 컴퓨터에서만 열려면 127.0.0.1, "
+                "다른 컴퓨터에서도 열려면 0.0.0.0으로 적으세요.")
         if self.downstream_model_checkpoint_fpath is not None:
             file = Path(self.downstream_model_checkpoint_fpath)
             if not file.is_file():

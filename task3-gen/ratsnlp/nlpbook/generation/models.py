@@ -10,7 +10,7 @@ import torch
 
 from ..devices import resolve_device
 from ..errors import UserError
-from ..pretrained import load_config, load_model, load_tokenizer, use_special_tokens
+from ..pretrained import check_length, load_config, load_model, load_tokenizer, use_special_tokens
 from ..run_folder import MODEL_PREFIX
 from .arguments import GenerationDeployArguments, GenerationInferArguments
 
@@ -34,6 +34,7 @@ def load_model_and_tokenizer(args):
     """
     tokenizer = load_tokenizer(args.model_type)
     model = load_model(args.model_type, tokenizer)
+    check_length(model.config, args.block_size, "block_size")
     if args.special_tokens:
         tokens, rows = len(tokenizer), model.get_input_embeddings().num_embeddings
         added = tokenizer.add_tokens(list(args.special_tokens), special_tokens=True)

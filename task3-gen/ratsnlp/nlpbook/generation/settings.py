@@ -1,7 +1,9 @@
 """The sixteen settings that the tutorial compares."""
 
+import math
 from dataclasses import dataclass
 
+from ..pretrained import max_positions
 from .options import DecodingOptions
 
 
@@ -16,6 +18,12 @@ class Setting:
     def arguments(self) -> dict:
         """Keyword arguments of ``model.generate``."""
         return self.options.generate_arguments()
+
+    def fit(self, model) -> dict:
+        """:attr:`arguments`, no longer than ``model`` has positions for."""
+        most = max_positions(model.config) or math.inf
+        return {name: min(value, most) if name in ("min_length", "max_length") else value
+                for name, value in self.arguments.items()}
 
     def __str__(self):
         return str(self.options)

@@ -7,8 +7,7 @@ from dataclasses import asdict
 import torch
 from pytorch_lightning import LightningModule
 
-from ..errors import UserError
-from ..pretrained import check_architecture, max_positions
+from ..pretrained import check_architecture, check_length
 from .loss import has_plain_head, token_losses
 from .recipes import RECIPES
 from .sample_callback import SampleTexts
@@ -27,11 +26,7 @@ class GenerationTask(LightningModule):
 
     def __init__(self, model, args):
         super().__init__()
-        positions = max_positions(model.config)
-        if positions is not None and args.max_seq_length > positions:
-            raise UserError(
-                f"max_seq_length: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 "
-                f"{args.max_seq_length}입니다.")
+        check_length(model.config, args.max_seq_length, "max_seq_length")
         check_architecture(model)
         # transformers 5 keeps the file's, the book's 4 made float32 of it
         if model.dtype in (torch.float16, torch.bfloat16):

@@ -29,5 +29,6 @@ def run_web_service(app: Flask, args: GenerationDeployArguments) -> None:
         advice = f"--port {args.port % 60000 + 1000}처럼 다른 포트를 지정하세요."
         raise UserError(f"{args.host}의 포트 {args.port}: {reason}. {advice}") from error
     port = getattr(server, "effective_port", args.port)
-    print(f"웹 페이지: http://{args.host}:{port} (끝내려면 Ctrl-C)", flush=True)
+    host = f"[{args.host}]" if ":" in args.host else args.host
+    print(f"웹 페이지: http://{host}:{port} (끝내려면 Ctrl-C)", flush=True)
     server.run()
