@@ -2,7 +2,8 @@ import unicodedata
 
 import pytest
 import torch
-from transformers import set_seed
+from helpers import tiny_config
+from transformers import AutoModelForCausalLM, set_seed
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import (
@@ -104,3 +105,15 @@ def test_a_finetuned_folder_is_loaded_instead(finetuned_folder, tiny_folder):
     plain, tokenizer = load_for_inference(GenerationInferArguments(str(tiny_folder)), eos_token="</s>")
     assert not torch.equal(tuned.transformer.wte.weight, plain.transformer.wte.weight)
     assert tokenizer.eos_token == "</s>"
+
+
+def test_lengths_follow_a_model_of_few_positions(tokenizer):
+    config = tiny_config("gpt2", tokenizer)
+    config.n_positions = 32
+    model = AutoModelForCausalLM.from_config(config)
+    input_ids = encode_prompt(model, tokenizer, "긍정")
+    for setting in SETTINGS:
+        assert setting.fit(model)["max_length"] == 32
+        assert model.generate(input_ids, **setting.fit(model)).shape[1] <= 32
+    with pytest.raises(UserError, match="max_length: 이 모델의 위치는 32개라 32 이하여야 하는데 50입니다"):
+        encode_prompt(model, tokenizer, "긍정", 50)

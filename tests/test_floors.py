@@ -9,7 +9,7 @@ from helpers import SCRIPTS
 
 NLPBOOK = SCRIPTS / "ratsnlp" / "nlpbook"
 FLOORS = [  # from the ground up
-    ["errors", "files", "lazy", "paths", "utils"],
+    ["errors", "files", "lazy", "paths", "text_files", "utils"],
     ["arguments", "devices", "pretrained", "settings_file"],
     ["argument_groups", "data_utils", "run_folder"],
     ["training"],

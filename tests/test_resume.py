@@ -158,14 +158,6 @@ def test_a_broken_last_checkpoint_is_told(make_args, tmp_path, monkeypatch):
         fit(args)
 
 
-def test_what_a_kill_left_half_written_is_removed(make_args, tmp_path):
-    (tmp_path / "out/.unfinished-x").mkdir(parents=True)
-    (tmp_path / "out/last.tmp").write_bytes(b"half")
-    run_fit(make_args(epochs=1))
-    assert not list((tmp_path / "out").glob(".unfinished-*"))
-    assert not list((tmp_path / "out").glob("*.tmp"))
-
-
 def test_weights_are_in_last_alone_with_the_optimizer(make_args, tmp_path):
     run_fit(make_args(epochs=2, save_top_k=-1))
     assert "optimizer_states" in last_checkpoint(tmp_path / "out")

@@ -191,7 +191,7 @@ def test_an_english_gpt2_says_what_korean_costs_it(make, tmp_path, documents, ca
     assert model.config.eos_token_id == tokenizer.eos_token_id
     dataset, _ = load_text_datasets(args, tokenizer)
     told = capsys.readouterr().out
-    rate = len(dataset.ids) / dataset.characters.sum()
+    rate = (len(dataset.ids) - dataset.control_tokens.sum()) / dataset.characters.sum()  # without control words and eos
     assert rate > 2
     assert f"한 글자에 토큰 {rate:.2f}개" in told
     load_text_datasets(args, load_tokenizer("kogpt-mini"))

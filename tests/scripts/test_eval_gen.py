@@ -32,3 +32,14 @@ def test_the_script_reports_what_it_measured(tiny_folder, tmp_path):
 
 def test_a_mistake_is_one_line():
     assert "samples: 1 이상이어야" in user_error(run_script("eval_gen.py", "--samples", 0))
+
+
+def test_what_cannot_be_compared_or_written_is_told_before_the_work(tiny_folder, tmp_path):
+    write_corpus(tmp_path)
+    options = ("--pretrained_model_name", tiny_folder, "--downstream_corpus_root_dir", tmp_path,
+               "--downstream_corpus_name", "slice", "--samples", "100000")  # which would take hours
+    line = user_error(run_script("eval_gen.py", *options, "--limit", "1", "--report_dir", tmp_path))
+    assert "하나도 없어 비교할 수 없습니다. --limit을 늘리세요." in line
+    (tmp_path / "file").touch()
+    line = user_error(run_script("eval_gen.py", *options, "--report_dir", tmp_path / "file/in"))
+    assert f"report_dir: {tmp_path / 'file/in'} 폴더를 만들 수 없습니다" in line

@@ -72,7 +72,40 @@ def test_the_scripts_train_and_measure_such_a_model(kind, tokenizer, tmp_path):
     (["--dataset_path", __file__, "--device", "cuda:9"], "device: CUDA GPU가"),
     (["--dataset_path", __file__, "--device", "tpu"], "device: auto, cpu, cuda"),
     (["--dataset_path", __file__, "--resume", "--overwrite_output_dir"], "함께 쓸 수 없습니다"),
-    (["--dataset_path", __file__, "--block_size", "9999"], "max_seq_length"),
 ])
 def test_a_mistake_is_one_line(flags, message):
     assert message in user_error(run_script("train.py", *flags, "--do_train"))
+
+
+@pytest.mark.parametrize("flags", [["--do_train"], []], ids=["training", "preview"])
+def test_a_message_speaks_of_the_scripts_own_flags(flags, tmp_path):
+    (tmp_path / "my.txt").write_text("하나\n둘\n", encoding="utf-8")
+    (tmp_path / "file").touch()
+    line = user_error(run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--block_size", "9999", *flags))
+    assert "block_size: 이 모델의 위치는 256개라 256 이하여야 하는데 9999입니다." in line
+    line = user_error(run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--output_dir", tmp_path / "file"))
+    assert f"output_dir: {tmp_path / 'file'} 폴더에 쓸 수 없습니다" in line
+
+
+@pytest.mark.parametrize("token", [" ", "", "\t"])
+def test_blank_special_tokens_are_refused(token, tmp_path):
+    (tmp_path / "my.txt").write_text("하나\n둘\n", encoding="utf-8")
+    line = user_error(run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--special_tokens", "#가#", token))
+    assert "special_tokens: 빈칸만으로 된 토큰은 쓸 수 없는데" in line
+
+
+def test_a_control_word_that_fills_the_window_is_refused_at_the_start(tmp_path, documents):
+    title = " ".join(documents[:12])
+    (tmp_path / "a.csv").write_text(f"title,text\n짧다,하나\n{title.replace(',', ' ')},둘\n", encoding="utf-8")
+    line = user_error(run_script(
+        "train.py", "--dataset_path", tmp_path / "a.csv", "--label_column", "title", "--do_train"))
+    assert "label_column: 제어 단어는 block_size(256)보다 두 토큰 이상 짧아야 하는데" in line
+
+
+def test_a_loss_that_starts_high_is_no_spike(tmp_path):
+    """Nothing that kogpt-mini knows: its first losses lie above that of guessing."""
+    lines = ["🀄🃏🈁🈂🈚🈯" * 3, "𓀀𓀁𓀂𓀃𓀄" * 3, "🩰🪀🪁🪂🪐🪑" * 3, "𝔘𝔫𝔦𝔠𝔬𝔡𝔢" * 2] * 40
+    (tmp_path / "my.txt").write_text("\n".join(lines), encoding="utf-8")
+    done = run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--output_dir", tmp_path / "out",
+                      "--block_size", "64", "--num_train_epochs", "2", "--do_train")
+    assert done.returncode == 0, done.stderr[-3000:]
