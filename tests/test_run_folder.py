@@ -1,6 +1,7 @@
 """A run owns what has its names, and nothing else of the folder."""
 
 import re
+import shutil
 
 import pytest
 from helpers import run_fit
@@ -92,3 +93,23 @@ def test_what_is_no_folder_cannot_be_written_to(tmp_path, name, message):
 def test_a_model_folder_is_told_the_flag_that_takes_it(tiny_folder):
     with pytest.raises(UserError, match=f"모델 폴더입니다.*--pretrained_model_name {re.escape(str(tiny_folder))}"):
         RunFolder(tiny_folder).best_checkpoint()
+
+
+def test_a_model_that_no_run_has_put_there_is_not_written_over(tiny_folder, make_args, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(UserError, match="^downstream_model_dir: .*학습으로 생기지 않은 config.json"):
+        run_fit(make_args(epochs=1))
+    left = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    assert {name: left[name] for name in before} == before
+
+
+def test_what_was_set_aside_before_is_kept(make_args, tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.last_aside.name == "last.ckpt.old"
+    folder.last_aside.write_text("first")
+    folder.last.write_text("second")
+    folder.begin_anew(folder.last_aside)
+    assert (tmp_path / "last.ckpt.old").read_text() == "first"
+    assert (tmp_path / "last.ckpt.old2").read_text() == "second"
+    assert not folder.last.exists()

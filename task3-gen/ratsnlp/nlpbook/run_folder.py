@@ -37,12 +37,17 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.last = self.path / "last.ckpt"
-        self.last_aside = self.path / "last.ckpt.old"
         self.record = self.path / "train_record.json"
         self.config = self.path / "config.json"
         self.export = self.path / "huggingface"
         self.curve = self.path / "loss.png"
         self.logs = self.path / "tensorboard"
+
+    @property
+    def last_aside(self) -> Path:
+        """A name for ``last`` when it is set aside that no earlier one has: ``last.ckpt.old``, ``last.ckpt.old2``, …"""
+        names = (self.path / f"last.ckpt.old{number or ''}" for number in (0, *range(2, 10**6)))
+        return next(name for name in names if not name.exists())
 
     def make(self) -> None:
         """Raises UserError where the folder is not there and cannot be made, or nothing can be written to it."""
@@ -137,11 +142,18 @@ class RunFolder:
     def write_record(self, record: dict) -> None:
         write_json(self.record, record)
 
-    def begin_anew(self, keep_last: bool) -> None:
-        """Take the last run's ``last`` and ``record`` out of the way; with ``keep_last`` the former is set
-        aside as ``last_aside``."""
-        if keep_last:
-            os.replace(self.last, self.last_aside)
+    def check_own(self) -> None:
+        """Raises UserError where the folder holds a model that no run has put there: it would be written over."""
+        of_a_run = self.record.exists() or self.checkpoints() or any(self.path.glob("last.ckpt.old*"))
+        if self.config.exists() and not of_a_run:
+            raise UserError(
+                f"downstream_model_dir: {self.path} 폴더에 학습으로 생기지 않은 {self.config.name} 파일이 있습니다. "
+                "다른 폴더를 지정하세요.")
+
+    def begin_anew(self, aside: Path | None = None) -> None:
+        """Take the last run's ``last`` and ``record`` out of the way; with ``aside`` the former is kept as that."""
+        if aside is not None:
+            os.replace(self.last, aside)
         self.last.unlink(missing_ok=True)
         self.record.unlink(missing_ok=True)
 

@@ -25,7 +25,6 @@ class ModelFiles(Callback):
         if trainer.fast_dev_run:
             return
         tokenizer = trainer.train_dataloader.dataset.tokenizer
-        check_same_model(self.folder, module.model, tokenizer)
         with whole_files(self.folder.path) as unfinished:  # so that earlier checkpoints keep whole ones
             module.model.config.save_pretrained(unfinished)
             save_tokenizer(tokenizer, unfinished)

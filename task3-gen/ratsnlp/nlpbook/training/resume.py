@@ -47,7 +47,7 @@ def begin(args, dataset) -> Beginning:
     _check_same_run(args, dataset, record if finished else there)
     if finished:
         best = folder.path / record["best_checkpoint"]
-        gone = "" if best.is_file() else f" 그 파일은 지워졌지만 {folder.export}에 같은 모델이 있습니다."
+        gone = "" if best.is_file() else " 그 파일은 지워졌습니다."
         print(f"이미 끝난 학습입니다. 가장 좋은 체크포인트: {best}{gone}", file=sys.stderr)
         return Beginning("finished")
     return Beginning("resumed", progress)

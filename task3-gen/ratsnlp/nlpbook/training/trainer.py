@@ -15,7 +15,7 @@ from .best_checkpoints import BestCheckpoints, Patience
 from .checkpoint_io import WholeFileCheckpointIO
 from .last_checkpoint import LastCheckpoint
 from .loss_watch import LossWatch
-from .model_files import ModelFiles, export_best
+from .model_files import ModelFiles, check_same_model, export_best
 from .order import order_by_epoch
 from .precision import best_precision
 from .progress import ProgressBar
@@ -43,13 +43,16 @@ class Trainer(pl.Trainer):
             if beginning.kind == "resumed":
                 epoch, batches_done = beginning.progress.epoch, beginning.progress.batches_done
                 named.update(ckpt_path=folder.last, weights_only=True)
-            elif not args.resume:
-                if beginning.unfinished:
-                    print(f"멈춘 학습의 {folder.last.name}를 {folder.last_aside.name}로 옮기고 처음부터 학습합니다. "
-                          "이어서 하려면 이름을 되돌리고 --resume을 붙이세요.", file=sys.stderr)
-                folder.begin_anew(keep_last=beginning.unfinished)
-            folder.remove_unfinished()
+            folder.check_own()
+            check_same_model(folder, model.model, loader.dataset.tokenizer)
             folder.check_room(sum(tensor.nbytes for tensor in model.parameters()), max(args.save_top_k, 1))
+            if beginning.kind == "new" and not args.resume:
+                aside = folder.last_aside if beginning.unfinished else None
+                if aside:
+                    print(f"멈춘 학습의 {folder.last.name}를 {aside.name}로 옮기고 처음부터 학습합니다. "
+                          "이어서 하려면 이름을 되돌리고 --resume을 붙이세요.", file=sys.stderr)
+                folder.begin_anew(aside)
+            folder.remove_unfinished()
             order_by_epoch(loader, args.seed or 0, epoch, batches_done)
             order_by_epoch(val_dataloaders, args.seed or 0)
             super().fit(model, loader, val_dataloaders, *more, **named)
@@ -92,8 +95,8 @@ def get_trainer(args, return_trainer_only=True):
         precision=args.fixed_precision or best_precision(args.fp16, args.device),
         accumulate_grad_batches=args.gradient_accumulation_steps,
         callbacks=[
-            checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), ModelFiles(args),
-            RunRecord(args), *early],
+            checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), RunRecord(args),
+            ModelFiles(args), *early],
         plugins=[WholeFileCheckpointIO()], logger=False if args.test_mode else get_loggers(args),
         log_every_n_steps=args.logging_steps, enable_model_summary=False)
     where = (torch.cuda.get_device_name(trainer.strategy.root_device)
