@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from helpers import SCRIPTS, Served, last_checkpoint, run_script, user_error
@@ -68,21 +69,32 @@ def test_a_reader_that_goes_away_is_no_error(tiny_folder):
         assert "오류" not in errors
 
 
+@contextmanager
+def started(script: str, *flags, **named):
+    """A script that runs until it is told to end, and no longer than the test."""
+    process = subprocess.Popen(
+        [sys.executable, SCRIPTS / script, *map(str, flags)], text=True, encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"}, **named)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @posix
 def test_a_closed_terminal_is_as_sigterm(command, tmp_path):
-    out = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, SCRIPTS / "train_gen-0.py", *map(str, command), "--epochs", "100000", "--save_steps", "0"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8")
-    deadline = time.monotonic() + 120
-    while not (out / "last.ckpt").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    # A second run finds the folder held, and is told.
-    assert "다른 학습이 돌고 있습니다" in user_error(run_script("train_gen-0.py", *command, "--epochs", "100000"))
-    process.send_signal(signal.SIGHUP)
-    errors = process.communicate(timeout=60)[1]
+    out, endless = tmp_path / "out", (*command, "--epochs", "100000", "--save_steps", "0")
+    with started("train_gen-0.py", *endless, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "last.ckpt").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # A second run finds the folder held, and is told.
+        assert "다른 학습이 돌고 있습니다" in user_error(run_script("train_gen-0.py", *endless))
+        process.send_signal(signal.SIGHUP)
+        errors = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + signal.SIGHUP
     assert "Traceback" not in errors
     assert json.loads((out / "train_record.json").read_text(encoding="utf-8"))["state"] == "interrupted"
@@ -134,11 +146,6 @@ def test_the_address_is_one_that_a_browser_opens(finetuned_folder, host, address
             probe.bind((host, 0))
         except OSError:
             pytest.skip(f"{host} 주소가 없습니다.")
-    process = subprocess.Popen(
-        [sys.executable, SCRIPTS / "serve_gen-0.py", "--downstream_model_dir", finetuned_folder, "--port", "0",
-         "--host", host],
-        stdout=subprocess.PIPE, text=True, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8"})
-    line = process.stdout.readline()
-    process.terminate()
-    process.communicate(timeout=60)
-    assert re.search(f"웹 페이지: {address}", line)
+    flags = ("--downstream_model_dir", finetuned_folder, "--port", "0", "--host", host)
+    with started("serve_gen-0.py", *flags, stdout=subprocess.PIPE) as process:
+        assert re.search(f"웹 페이지: {address}", process.stdout.readline())
