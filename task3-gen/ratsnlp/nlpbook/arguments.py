@@ -11,14 +11,13 @@ import re
 import sys
 import types
 import typing
-import unicodedata
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 from .errors import UserError, install_excepthook, leave_quietly
 from .files import check_writable
 from .settings_file import read_settings
-from .text_files import check_text
+from .text_files import check_text, compose
 
 _KINDS = {
     int: "정수여야", float: "수여야", bool: "true나 false여야", str: "글이어야",
@@ -29,7 +28,8 @@ def argument(default, help, **more):
     """A dataclass field with its Korean ``help`` and what else is said of it.
 
     ``minimum`` <= value <= ``maximum`` (with ``range`` a message names both), value > ``above``, one of ``choices``;
-    ``path``: a ``~`` at its beginning is the user's home; ``group``: its heading in ``--help``, else that of the class.
+    ``path``: a ``~`` at its beginning is the user's home; ``writes``: a folder that is written to; ``text``: its
+    Hangul is composed (NFC); ``group``: its heading in ``--help``, else that of the class.
     """
     return field(default=default, metadata={"help": help, **more})
 
@@ -90,9 +90,9 @@ def _checked(spec, value, kind):
     if spec.metadata.get("path"):
         return _written_out(spec, value)
     if kind in (str, tuple):
-        check_text(spec.name, value if kind is str else "".join(value))
-        composed = [unicodedata.normalize("NFC", part) for part in ([value] if kind is str else value)]
-        return composed[0] if kind is str else tuple(composed)
+        check_text(spec.name, "".join(value))
+    if spec.metadata.get("text"):
+        return compose(value) if kind is str else tuple(map(compose, value))
     return value
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,8 +29,7 @@ def suffix(path: Path) -> str:
 def read_lines(path: str | Path, normalize: bool = True) -> Iterator[tuple[str, str]]:
     """``(place, line)`` of a UTF-8 file: the place for an error message, the line without its end (LF, CR LF, or CR).
 
-    With ``normalize`` Hangul is composed (NFC): macOS and some editors write its parts one by one,
-    which tokenizers do not know.
+    Hangul is composed (:func:`compose`) unless ``normalize`` is false.
 
     Raises:
         UserError: the file cannot be read, or a line is not UTF-8.
@@ -43,8 +43,8 @@ def read_lines(path: str | Path, normalize: bool = True) -> Iterator[tuple[str, 
                 if _SURROGATE.search(line):
                     raise UserError(f"{place}: UTF-8이 아닙니다. {_how_to_save(path)}")
                 line = line.removesuffix("\n")
-                yield place, unicodedata.normalize("NFC", line) if normalize else line
-    except (OSError, EOFError) as error:  # gzip tells of a file that is cut off by EOFError, of another kind by OSError
+                yield place, compose(line) if normalize else line
+    except (OSError, EOFError, zlib.error) as error:  # the latter two of a gzip file that is cut off or broken
         raise UserError(f"{path}: 읽을 수 없습니다({getattr(error, 'strerror', None) or error}).") from error
 
 
@@ -52,6 +52,12 @@ def _how_to_save(path: Path) -> str:
     if suffix(path) == ".csv":
         return "엑셀이라면 'CSV UTF-8(쉼표로 분리)' 형식으로 저장하세요."
     return "파일을 UTF-8로 저장하세요."
+
+
+def compose(text: str) -> str:
+    """``text`` with Hangul composed (NFC): macOS and some editors write its parts one by one, which tokenizers do
+    not know."""
+    return unicodedata.normalize("NFC", text)
 
 
 def check_text(place: str, text: str) -> None:
@@ -88,7 +94,7 @@ def read_rows(path: str | Path, text_column: str = "text", label_column: str | N
     """
     path = Path(path)
     kind = "folder" if path.is_dir() else suffix(path)
-    wanted = [unicodedata.normalize("NFC", name) for name in (text_column, label_column) if name is not None]
+    wanted = [compose(name) for name in (text_column, label_column) if name is not None]
     if kind == "folder" or kind in LINES:
         for option, given in (("label_column", label_column is not None), ("text_column", text_column != "text")):
             if given:
@@ -150,12 +156,12 @@ def _values(place: str, row, wanted: list[str]) -> list[str]:
     """The text and, where it is asked for, the label of a JSON object."""
     if not isinstance(row, dict):
         raise UserError(f'{place}: {{"{wanted[0]}": "…"}}처럼 이름과 값의 짝이어야 합니다.')
-    row = {unicodedata.normalize("NFC", name): value for name, value in row.items()}
+    row = {compose(name): value for name, value in row.items()}
     _check_columns(place, wanted, row)
     text, *labels = (row[name] for name in wanted)
     if not isinstance(text, str):
         raise UserError(f"{place}: {wanted[0]} 필드는 글이어야 하는데 {text!r}입니다.")
-    return [unicodedata.normalize("NFC", text), *(_label(place, wanted[1], label) for label in labels)]
+    return [compose(text), *(_label(place, wanted[1], label) for label in labels)]
 
 
 def _label(place: str, name: str, value) -> str:
@@ -164,7 +170,7 @@ def _label(place: str, name: str, value) -> str:
         return str(value)
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{place}: {name} 값은 비어 있지 않은 글이나 정수여야 하는데 {value!r}입니다.")
-    return unicodedata.normalize("NFC", value.strip())
+    return compose(value.strip())
 
 
 def _table(path: Path, wanted: list[str], kind: str) -> Iterator[tuple[str, list[str]]]:

@@ -142,10 +142,10 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
         str(OUTPUT / "fine_tuned_models"), "체크포인트와 기록을 저장할 폴더", path=True, writes=True,
         group="체크포인트")
     do_train: bool = argument(False, "학습합니다. 없으면 모델과 글을 읽어 크기만 보여 줍니다")
-    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것", group="데이터")
+    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것", text=True, group="데이터")
     label_column: str | None = argument(
-        None, "글 앞에 제어 단어로 붙일 필드나 열: NSMC의 긍정과 부정처럼 쓰입니다", group="데이터")
-    special_tokens: tuple[str, ...] = argument((), "토크나이저에 더할 특별한 토큰들", group="모델")
+        None, "글 앞에 제어 단어로 붙일 필드나 열: NSMC의 긍정과 부정처럼 쓰입니다", text=True, group="데이터")
+    special_tokens: tuple[str, ...] = argument((), "토크나이저에 더할 특별한 토큰들", text=True, group="모델")
     block_size: int = argument(
         256, "글을 몇 토큰씩 볼지: 더 긴 글은 이만큼씩 나누어 모두 배웁니다", minimum=2, group="데이터")
     validation_split: float = argument(
@@ -215,7 +215,7 @@ class GenerationInferArguments(FinetunedArguments):
 
     heading: ClassVar[str] = "디코딩"
 
-    input_sentence: str = argument("안녕하세요", "모델이 이어 쓸 글")
+    input_sentence: str = argument("안녕하세요", "모델이 이어 쓸 글", text=True)
     seed: int | None = like(SeedArguments, "seed", help="난수 시드: 설정마다 이 시드에서 시작합니다")
 
     def __post_init__(self):

@@ -1,10 +1,10 @@
 """NSMC: read strictly, a control word before each review."""
 
 import csv
-import unicodedata
 from pathlib import Path
 
 from ..errors import UserError
+from ..text_files import compose
 from .features import GenerationExample
 
 
@@ -22,7 +22,7 @@ class NsmcCorpus:
         examples = []
         for document, label in _read_rows(file):
             control, book_review = f"{words[label]} ", unescape_as_book(document)
-            review = unicodedata.normalize("NFC", unescape(document))
+            review = compose(unescape(document))
             book_text = control + book_review if book_review != review else None
             examples.append(GenerationExample(control + review, control, book_text))
         return examples

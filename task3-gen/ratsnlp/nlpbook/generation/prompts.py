@@ -5,6 +5,7 @@ import unicodedata
 
 from ..errors import UserError
 from ..pretrained import check_length, max_positions
+from ..text_files import compose
 
 # NFKC, which KoGPT2's tokenizer applies, makes the conjoining ᄏ (U+110F) of ㅋ (U+314B), which fonts show badly.
 _JAMO = [chr(code) for code in range(0x3131, 0x318F) if code != 0x3164]  # as people type them; U+3164 is a filler
@@ -36,19 +37,13 @@ def encode_prompt(model, tokenizer, prompt: str, max_length: int | None = None):
     check_length(model.config, max_length, "max_length")
     if not prompt.strip():
         raise UserError("빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
-    input_ids = tokenizer.encode(composed(prompt).rstrip(), return_tensors="pt")
+    input_ids = tokenizer.encode(compose(prompt).rstrip(), return_tensors="pt")
     length = input_ids.shape[1]
     if length >= max_length:
         raise UserError(
             f"주어진 글이 {length}토큰이라 max_length({max_length})에 이어 쓸 자리가 없습니다. 글을 줄이세요.")
     quiet_false_alarm()
     return input_ids.to(model.device)
-
-
-def composed(prompt: str) -> str:
-    """``prompt`` with Hangul composed (NFC), as models have learnt it:
-    macOS and some editors write its parts one by one."""
-    return unicodedata.normalize("NFC", prompt)
 
 
 def quiet_false_alarm() -> None:

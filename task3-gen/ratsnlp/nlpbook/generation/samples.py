@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from ..pretrained import max_positions
+from ..text_files import compose
 from .models import in_eval_mode
-from .prompts import composed, quiet_false_alarm, readable
+from .prompts import quiet_false_alarm, readable
 
 Progress = Callable[[Iterable], Iterable]  # tqdm, or nothing
 
@@ -33,7 +34,7 @@ def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: fl
     Holtzman et al. (2020), "The curious case of neural text degeneration".
     """
     quiet_false_alarm()
-    ids = torch.tensor([tokenizer.encode(composed(prompt).rstrip()) or [tokenizer.eos_token_id]], device=model.device)
+    ids = torch.tensor([tokenizer.encode(compose(prompt).rstrip()) or [tokenizer.eos_token_id]], device=model.device)
     length = min(ids.shape[1] + max_new_tokens, max_positions(model.config) or math.inf)
     samples = []
     with in_eval_mode(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
