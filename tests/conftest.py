@@ -1,21 +1,27 @@
 """Fixtures. This file alone knows where outside data may lie: NSMC_ROOT and HUB_ROOT, else a folder ``shared`` beside
 the repository."""
 
+import atexit
 import json
 import os
 import shutil
 import signal
+import tempfile
 from pathlib import Path
 
-import pytest
-import torch
+# Before anything imports the hub's library: no test sees the user's own models. The fixture hub puts some there.
+HUB_HOME = Path(tempfile.mkdtemp(prefix="hf-"))
+atexit.register(shutil.rmtree, HUB_HOME, ignore_errors=True)
+os.environ.update(HF_HOME=str(HUB_HOME), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 pytest.register_assert_rewrite("helpers")
 from helpers import HUB_NAMES, MINI, REPOSITORY, run_fit, tiny_config, write_corpus  # noqa: E402
 
 SHARED = REPOSITORY.parent / "shared"
 
-os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 # A shell's background job ignores it, and so would the servers started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -30,7 +36,7 @@ def nsmc() -> Path:
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory) -> Path:
+def hub() -> Path:
     """An HF_HOME in which the three hub models resolve: the real tokenizers, the real architectures made narrow,
     random weights."""
     source = Path(os.environ.get("HUB_ROOT", SHARED / "hub"))
@@ -38,13 +44,12 @@ def hub(tmp_path_factory) -> Path:
         pytest.skip(f"허브 모델의 설정과 토크나이저가 {source}에 없습니다. HUB_ROOT로 알려 주면 시험합니다.")
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    home = tmp_path_factory.mktemp("hf")
     narrow = {
         "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_inner": 64},
         "gpt_neox": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}}
     for name in HUB_NAMES.values():
         folder = name.replace("/", "--")
-        cache = home / "hub" / f"models--{folder}"
+        cache = HUB_HOME / "hub" / f"models--{folder}"
         snapshot = cache / "snapshots" / ("0" * 40)
         shutil.copytree(source / folder, snapshot)
         (cache / "refs").mkdir()
@@ -58,7 +63,7 @@ def hub(tmp_path_factory) -> Path:
         published = (snapshot / "config.json").read_text(encoding="utf-8")
         model.save_pretrained(snapshot)
         (snapshot / "config.json").write_text(published)
-    return home
+    return HUB_HOME
 
 
 @pytest.fixture(scope="session")

@@ -140,14 +140,14 @@ def http_server(handler) -> Iterator[http.server.HTTPServer]:
             server.shutdown()
 
 
-def run_script(script: str, *flags, cwd=None, env=None) -> subprocess.CompletedProcess:
+def run_script(script: str, *flags, cwd=None, env=None, forked: bool = True) -> subprocess.CompletedProcess:
     """Run a script of ``task3-gen`` as its user would, in a process of its own.
 
     With no ``env`` that process is a fork of one which has imported Lightning already (:mod:`fork_server`): that takes
     eight seconds each time. Where forks or limits of the process matter (Windows, :func:`files_up_to`) it is not.
     """
     command = [str(SCRIPTS / script), *map(str, flags)]
-    if not env and hasattr(os, "fork") and not _limited():
+    if forked and not env and hasattr(os, "fork") and not _limited():
         return fork_server().run(command, cwd or os.getcwd())
     return subprocess.run(
         [sys.executable, *command], cwd=cwd, capture_output=True, text=True, encoding="utf-8",

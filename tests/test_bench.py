@@ -198,7 +198,9 @@ def test_judging_on_the_way_changes_nothing(bench, tmp_path):
     judged = speed.measure(bench, "standard", str(tmp_path), target=0.0)
     assert len(judged["way"]) == 1 + math.ceil(REVIEWS / (2 * BATCH))
     assert unjudged["way"] == []
-    assert judged["val_bits_per_char"] == judged["way"][-1]["bits"] == unjudged["val_bits_per_char"]
+    assert judged["val_bits_per_char"] == unjudged["val_bits_per_char"]
+    # On the way the model has fast layers, at the end its own: the same but for rounding.
+    assert judged["way"][-1]["bits"] == pytest.approx(judged["val_bits_per_char"], rel=1e-7)
     reached = speed.measure(bench, "standard", str(tmp_path), target=judged["way"][2]["bits"])
     assert len(reached["way"]) == 3
 

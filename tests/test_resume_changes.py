@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_resume import fit, interrupted
+from test_resume import Killed, fit, interrupted
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import (
@@ -18,7 +18,7 @@ from ratsnlp.nlpbook.generation import (
 from ratsnlp.nlpbook.run_folder import RunFolder
 
 # Six steps an epoch; at this rate the first epochs are the best ones.
-SETTINGS = {"epochs": 8, "learning_rate": 2e-2, "resume": True, "save_steps": 4}
+SETTINGS = {"epochs": 20, "learning_rate": 2e-2, "resume": True, "save_steps": 4}
 
 
 def record_of(folder) -> dict:
@@ -30,7 +30,7 @@ def test_a_moved_run_remembers_its_best_epoch(make_args, tmp_path, monkeypatch, 
     fit(make_args(**SETTINGS, downstream_model_dir=str(tmp_path / "whole")))
     best = record_of(tmp_path / "whole")["best_checkpoint"]
     epoch = int(best.split("=")[1].split("-")[0])
-    assert epoch < 6  # else nothing is shown
+    assert epoch < 15  # else nothing is shown
     interrupted(make_args(**SETTINGS), monkeypatch, after=6 * (epoch + 1) + 5)
     how(str(tmp_path / "out"), str(tmp_path / "다른 곳"))
     fit(make_args(**SETTINGS, downstream_model_dir=str(tmp_path / "다른 곳")))
@@ -49,7 +49,7 @@ def test_a_deleted_best_checkpoint_is_noticed_at_the_start(make_args, tmp_path, 
     with caplog.at_level("WARNING", logger="ratsnlp"):
         trainer = fit(args)
     assert f"앞서 저장한 체크포인트가 없어 남은 것으로 이어서 합니다: {best}" in caplog.text
-    assert trainer.global_step == 48
+    assert trainer.global_step == 120
     record = record_of(tmp_path / "out")
     assert record["state"] == "finished"
     assert (tmp_path / "out" / record["best_checkpoint"]).is_file()
@@ -67,7 +67,7 @@ def test_all_checkpoints_deleted_a_run_goes_on_and_keeps_the_next_best(make_args
 
 @pytest.mark.parametrize(("before", "now"), [(6, 1), (0, 1), (1, 6)])
 def test_the_patience_of_now_is_in_force(make_args, tmp_path, monkeypatch, before, now):
-    args = make_args(**{**SETTINGS, "epochs": 20, "patience": before})
+    args = make_args(**SETTINGS, patience=before)
     interrupted(args, monkeypatch, after=6 * 2 + 5)
     fit(replace(args, patience=now))
     losses = [epoch["val_loss"] for epoch in record_of(tmp_path / "out")["epochs"]]
@@ -80,7 +80,7 @@ def test_other_settings_that_change_no_number_are_in_force(make_args, tmp_path, 
     trainer = fit(replace(args, save_top_k=3, logging_steps=2, save_total_limit=1, save_steps=5))
     assert trainer.log_every_n_steps == 2
     assert len(list((tmp_path / "out").glob("epoch=*.ckpt"))) == 3
-    assert [path.name for path in RunFolder(tmp_path / "out").steps()] == ["checkpoint-45"]
+    assert [path.name for path in RunFolder(tmp_path / "out").steps()] == ["checkpoint-120"]
 
 
 def text_run(args, monkeypatch=None):
@@ -97,9 +97,12 @@ def text_run(args, monkeypatch=None):
                    collate_fn=nlpbook.data_collator) for dataset in (train, validation)]
     task = GenerationTask(model, training)
     if monkeypatch:
-        steps = iter(range(8))
-        monkeypatch.setattr(task, "on_train_batch_start", lambda *_: next(steps) and None)
-        with pytest.raises(StopIteration):
+        def stop(batch, batch_idx):
+            if task.global_step == 8:
+                raise Killed
+
+        monkeypatch.setattr(task, "on_train_batch_start", stop)
+        with pytest.raises(Killed):
             nlpbook.get_trainer(training).fit(task, *loaders)
     else:
         nlpbook.get_trainer(training).fit(task, *loaders)
@@ -141,4 +144,4 @@ def test_no_checkpoint_stays_mapped(make_args, tmp_path, monkeypatch):
     assert seen == []
     with open(maps) as file:
         assert not [line for line in file if ".ckpt" in line]
-    assert torch.load(tmp_path / "out/last.ckpt", weights_only=True)["global_step"] == 48
+    assert torch.load(tmp_path / "out/last.ckpt", weights_only=True)["global_step"] == 120

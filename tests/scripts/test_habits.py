@@ -22,7 +22,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX 시스템의 �
 def test_a_value_may_begin_with_a_dash(tiny_folder, value):
     done = run_script("infer_gen-0.py", "--pretrained_model_name", tiny_folder, "--input_sentence", value)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count(value) >= 16
+    assert f"\n{value}" in done.stdout
 
 
 def test_a_flag_after_a_flag_is_no_value():
@@ -84,7 +84,8 @@ def started(script: str, *flags, **named):
 
 @posix
 def test_a_closed_terminal_is_as_sigterm(command, tmp_path):
-    out, endless = tmp_path / "out", (*command, "--epochs", "100000", "--save_steps", "0")
+    out = tmp_path / "out"
+    endless = (*command, "--downstream_model_dir", out, "--epochs", "100000", "--save_steps", "0")
     with started("train_gen-0.py", *endless, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 120
         while not (out / "last.ckpt").exists():

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from pathlib import Path
 
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
@@ -30,8 +31,14 @@ class BestCheckpoints(ModelCheckpoint):
 
 
 class Patience(EarlyStopping):
-    """Lightning's, which waits as long as it is told now,
-    and not as long as it was told before a run was broken off."""
+    """Lightning's, which waits as long as it is told now, and not as long as it was told before a run was broken off.
+
+    With a ``patience`` of 0 it waits to the end; it still counts, so that a run may go on with less.
+    """
+
+    def __init__(self, monitor: str, mode: str, patience: int):
+        super().__init__(
+            monitor, mode=mode, patience=patience or sys.maxsize, check_on_train_epoch_end=True, strict=patience > 0)
 
     def load_state_dict(self, state_dict):
         super().load_state_dict({**state_dict, "patience": self.patience})

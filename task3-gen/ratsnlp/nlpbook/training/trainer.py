@@ -86,8 +86,6 @@ def get_trainer(args, return_trainer_only=True):
         dirpath=folder.path, filename=CHECKPOINT, monitor=monitor, mode=mode, save_top_k=args.save_top_k,
         save_weights_only=True,
         enable_version_counter=not args.resume)  # an epoch that is done again after a kill writes the same file again
-    early = ([Patience(monitor, mode=mode, patience=args.patience, check_on_train_epoch_end=True)]
-             if args.patience else [])
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
     trainer = Trainer(
         max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator=accelerator,
@@ -96,7 +94,7 @@ def get_trainer(args, return_trainer_only=True):
         accumulate_grad_batches=args.gradient_accumulation_steps,
         callbacks=[
             checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), RunRecord(args),
-            ModelFiles(args), *early],
+            ModelFiles(args), Patience(monitor, mode, args.patience)],
         plugins=[WholeFileCheckpointIO()], logger=False if args.test_mode else get_loggers(args),
         log_every_n_steps=args.logging_steps, enable_model_summary=False)
     where = (torch.cuda.get_device_name(trainer.strategy.root_device)
