@@ -18,7 +18,7 @@ from ratsnlp.nlpbook.generation import (
 from ratsnlp.nlpbook.run_folder import RunFolder
 
 # Six steps an epoch; at this rate the first epochs are the best ones.
-SETTINGS = {"epochs": 20, "learning_rate": 2e-2, "resume": True, "save_steps": 4}
+SETTINGS = {"epochs": 12, "learning_rate": 2e-2, "resume": True, "save_steps": 4}
 
 
 def record_of(folder) -> dict:
@@ -30,7 +30,7 @@ def test_a_moved_run_remembers_its_best_epoch(make_args, tmp_path, monkeypatch, 
     fit(make_args(**SETTINGS, downstream_model_dir=str(tmp_path / "whole")))
     best = record_of(tmp_path / "whole")["best_checkpoint"]
     epoch = int(best.split("=")[1].split("-")[0])
-    assert epoch < 15  # else nothing is shown
+    assert epoch < 9  # else nothing is shown
     interrupted(make_args(**SETTINGS), monkeypatch, after=6 * (epoch + 1) + 5)
     how(str(tmp_path / "out"), str(tmp_path / "다른 곳"))
     fit(make_args(**SETTINGS, downstream_model_dir=str(tmp_path / "다른 곳")))
@@ -49,7 +49,7 @@ def test_a_deleted_best_checkpoint_is_noticed_at_the_start(make_args, tmp_path, 
     with caplog.at_level("WARNING", logger="ratsnlp"):
         trainer = fit(args)
     assert f"앞서 저장한 체크포인트가 없어 남은 것으로 이어서 합니다: {best}" in caplog.text
-    assert trainer.global_step == 120
+    assert trainer.global_step == 72
     record = record_of(tmp_path / "out")
     assert record["state"] == "finished"
     assert (tmp_path / "out" / record["best_checkpoint"]).is_file()
@@ -71,7 +71,7 @@ def test_the_patience_of_now_is_in_force(make_args, tmp_path, monkeypatch, befor
     interrupted(args, monkeypatch, after=6 * 2 + 5)
     fit(replace(args, patience=now))
     losses = [epoch["val_loss"] for epoch in record_of(tmp_path / "out")["epochs"]]
-    assert len(losses) == losses.index(min(losses)) + 1 + now < 20
+    assert len(losses) == losses.index(min(losses)) + 1 + now < 12
 
 
 def test_other_settings_that_change_no_number_are_in_force(make_args, tmp_path, monkeypatch):
@@ -80,7 +80,7 @@ def test_other_settings_that_change_no_number_are_in_force(make_args, tmp_path, 
     trainer = fit(replace(args, save_top_k=3, logging_steps=2, save_total_limit=1, save_steps=5))
     assert trainer.log_every_n_steps == 2
     assert len(list((tmp_path / "out").glob("epoch=*.ckpt"))) == 3
-    assert [path.name for path in RunFolder(tmp_path / "out").steps()] == ["checkpoint-120"]
+    assert [path.name for path in RunFolder(tmp_path / "out").steps()] == ["checkpoint-70"]
 
 
 def text_run(args, monkeypatch=None):
@@ -144,4 +144,4 @@ def test_no_checkpoint_stays_mapped(make_args, tmp_path, monkeypatch):
     assert seen == []
     with open(maps) as file:
         assert not [line for line in file if ".ckpt" in line]
-    assert torch.load(tmp_path / "out/last.ckpt", weights_only=True)["global_step"] == 120
+    assert torch.load(tmp_path / "out/last.ckpt", weights_only=True)["global_step"] == 72

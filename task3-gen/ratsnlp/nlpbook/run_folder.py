@@ -129,8 +129,11 @@ class RunFolder:
 
     def remove_results(self) -> None:
         """Remove :meth:`results`; what is not of our names stays, within the folders of models too."""
+        of_a_run = self.record.exists() or bool(self.checkpoints())
         for path in self.results():
             remove_files(path, MODEL_FILES) if path.is_dir() else path.unlink()
+        if of_a_run:
+            self.config.unlink(missing_ok=True)
 
     def read_record(self) -> dict:
         """What ``record`` says; nothing where there is none."""
