@@ -30,14 +30,15 @@ def whole_file(file: Path) -> Iterator[Path]:
 def whole_folder(folder: Path, own: re.Pattern) -> Iterator[Path]:
     """Yields an empty folder beside ``folder`` to write to, which takes its place when all is written.
 
-    Where ``folder`` is there already, the files are put into it one by one: of what it holds, only files whose whole
-    name is ``own`` are replaced or removed, and what its user has put there (a README, ``.git``) stays.
+    Where ``folder`` holds more than files whose whole name is ``own``, the new ones are put into it one by one: only
+    ``own`` ones are replaced or removed, and what its user has put there (a README, ``.git``) stays.
     """
     with TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as temporary:
         unfinished = Path(temporary) / folder.name
         unfinished.mkdir()
         yield unfinished
-        if not folder.exists():
+        if not folder.exists() or all(own.fullmatch(path.name) for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
             os.replace(unfinished, folder)
             return
         written = {path.name for path in unfinished.iterdir()}
