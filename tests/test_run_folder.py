@@ -113,3 +113,13 @@ def test_what_was_set_aside_before_is_kept(make_args, tmp_path):
     assert (tmp_path / "last.ckpt.old").read_text() == "first"
     assert (tmp_path / "last.ckpt.old2").read_text() == "second"
     assert not folder.last.exists()
+
+
+def test_a_run_at_work_is_not_overwritten(make_args, tmp_path):
+    run_fit(make_args(epochs=1))
+    (tmp_path / "a.txt").write_text("글")
+    args = GenerationTextArguments(
+        dataset_path=str(tmp_path / "a.txt"), output_dir=str(tmp_path / "out"), overwrite_output_dir=True)
+    with RunFolder(tmp_path / "out").held(), pytest.raises(UserError, match="다른 학습이 돌고 있습니다"):
+        args.prepare_output_dir()
+    assert (tmp_path / "out/last.ckpt").is_file()

@@ -180,7 +180,8 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
         """Remove an earlier training's results if ``overwrite_output_dir`` says so.
 
         Raises:
-            UserError: there are some, and neither ``overwrite_output_dir`` nor ``resume`` is given.
+            UserError: there are some, and neither ``overwrite_output_dir`` nor ``resume`` is given, or another run
+                is at work there.
         """
         folder = RunFolder(self.output_dir)
         results = folder.results()
@@ -190,7 +191,8 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
             raise UserError(
                 f"output_dir: {folder.path}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
                 "지우고 처음부터 하려면 --overwrite_output_dir을 붙이세요.")
-        folder.remove_results()
+        with folder.held():
+            folder.remove_results()
 
     def training(self) -> GenerationTrainArguments:
         """The same settings under the names of the book's library."""
