@@ -13,7 +13,7 @@ from helpers import SCRIPTS, assert_same_run, run_script, user_error
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
 def test_killed_at_random_moments_and_resumed(command, tmp_path):
     """Real processes: SIGKILL, Ctrl-C, SIGTERM. The same command line stands in a loop until it ends with 0."""
-    command = [*command, "--batch_size", "4", "--save_steps", "3", "--epochs", "20"]
+    command = [*command, "--batch_size", "4", "--save_steps", "3", "--epochs", "8"]
     whole = run_script("train_gen-0.py", *command, "--downstream_model_dir", tmp_path / "whole", "--resume")
     assert whole.returncode == 0
     assert "last.ckpt가 없어 처음부터" in whole.stderr

@@ -104,8 +104,9 @@ def test_a_control_word_that_fills_the_window_is_refused_at_the_start(tmp_path, 
 
 def test_a_loss_that_starts_high_is_no_spike(tmp_path):
     """Nothing that kogpt-mini knows: its first losses lie above that of guessing."""
-    lines = ["🀄🃏🈁🈂🈚🈯" * 3, "𓀀𓀁𓀂𓀃𓀄" * 3, "🩰🪀🪁🪂🪐🪑" * 3, "𝔘𝔫𝔦𝔠𝔬𝔡𝔢" * 2] * 40
+    lines = ["🀄🃏🈁🈂🈚🈯" * 3, "𓀀𓀁𓀂𓀃𓀄" * 3, "🩰🪀🪁🪂🪐🪑" * 3, "𝔘𝔫𝔦𝔠𝔬𝔡𝔢" * 2] * 12
     (tmp_path / "my.txt").write_text("\n".join(lines), encoding="utf-8")
     done = run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--output_dir", tmp_path / "out",
-                      "--block_size", "64", "--num_train_epochs", "2", "--do_train")
+                      "--block_size", "64", "--per_device_train_batch_size", "8", "--num_train_epochs", "1",
+                      "--do_train")
     assert done.returncode == 0, done.stderr[-3000:]
