@@ -19,9 +19,11 @@ from pathlib import Path
 
 def _tell_the_right_python() -> None:
     """End a script of the repository, run by a Python that has not what it needs, with one line that says which has."""
+    folder = Path(__file__).resolve().parents[1]
+    if Path(sys.argv[0]).resolve().parent != folder:
+        return
     missing = next((name for name in ("torch", "transformers", "pytorch_lightning") if find_spec(name) is None), None)
-    folder, script = Path(__file__).resolve().parents[1], Path(sys.argv[0]).resolve()
-    if missing is None or script.parent != folder:
+    if missing is None:
         return
     python = folder.parent / (".venv/Scripts/python.exe" if sys.platform == "win32" else ".venv/bin/python")
     advice = f"{python} {sys.argv[0]}로 실행하세요" if python.exists() else "먼저 README.md의 명령으로 설치하세요"

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 
 from .errors import UserError
@@ -46,7 +47,7 @@ class RunFolder:
     @property
     def last_aside(self) -> Path:
         """A name for ``last`` when it is set aside that no earlier one has: ``last.ckpt.old``, ``last.ckpt.old2``, …"""
-        names = (self.path / f"last.ckpt.old{number or ''}" for number in (0, *range(2, 10**6)))
+        names = (self.path / f"last.ckpt.old{number}" for number in chain([""], count(2)))
         return next(name for name in names if not name.exists())
 
     def make(self) -> None:
@@ -129,11 +130,12 @@ class RunFolder:
 
     def remove_results(self) -> None:
         """Remove :meth:`results`; what is not of our names stays, within the folders of models too."""
-        of_a_run = self.record.exists() or bool(self.checkpoints())
-        for path in self.results():
+        config = [self.config] if self._is_a_runs() and self.config.exists() else []
+        for path in [*self.results(), *config]:
             remove_files(path, MODEL_FILES) if path.is_dir() else path.unlink()
-        if of_a_run:
-            self.config.unlink(missing_ok=True)
+
+    def _is_a_runs(self) -> bool:
+        return self.record.exists() or bool(self.checkpoints()) or any(self.path.glob("last.ckpt.old*"))
 
     def read_record(self) -> dict:
         """What ``record`` says; nothing where there is none."""
@@ -147,8 +149,7 @@ class RunFolder:
 
     def check_own(self) -> None:
         """Raises UserError where the folder holds a model that no run has put there: it would be written over."""
-        of_a_run = self.record.exists() or self.checkpoints() or any(self.path.glob("last.ckpt.old*"))
-        if self.config.exists() and not of_a_run:
+        if self.config.exists() and not self._is_a_runs():
             raise UserError(
                 f"downstream_model_dir: {self.path} 폴더에 학습으로 생기지 않은 {self.config.name} 파일이 있습니다. "
                 "다른 폴더를 지정하세요.")

@@ -86,9 +86,9 @@ class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArgu
     @property
     def fixed_precision(self) -> str | None:
         """Lightning's name of the precision that the recipe has always; None: what the machine does well."""
-        from .recipes import RECIPES
+        from .recipes import recipe_of
 
-        return RECIPES[self.recipe](self).fixed_precision
+        return recipe_of(self).fixed_precision
 
 
 @dataclass

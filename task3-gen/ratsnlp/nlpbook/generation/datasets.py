@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ..errors import UserError
 from ..pretrained import check_eos_token
 from .features import GenerationExample, GenerationFeatures, TokenStore, convert_examples_to_features
-from .recipes import RECIPES
+from .recipes import recipe_of
 from .texts import read_texts
 
 logger = logging.getLogger("ratsnlp")
@@ -36,7 +36,7 @@ class GenerationDataset(Dataset):
         self.tokenizer = tokenizer
         self.source = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
         examples = corpus.get_examples(self.source, mode)
-        recipe = RECIPES[args.recipe](args)
+        recipe = recipe_of(args)
         examples = [replace(example, text=recipe.text(example)) for example in examples]
         logger.info("%s: 리뷰 %s개를 토큰으로 나눕니다…", mode, f"{len(examples):,}")
         started = time.time()

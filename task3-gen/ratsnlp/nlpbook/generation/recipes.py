@@ -95,10 +95,11 @@ class BookRecipe:
         pass
 
 
-RECIPES = {"standard": StandardRecipe, "book": BookRecipe}
+def recipe_of(args) -> StandardRecipe | BookRecipe:
+    return {"standard": StandardRecipe, "book": BookRecipe}[args.recipe](args)
 
 
 def training_sampler(dataset, args) -> Sampler:
     """The order in which ``args.recipe`` learns ``dataset``: like lengths together, or,
     in the book's, that of chance."""
-    return RECIPES[args.recipe](args).sampler(dataset)
+    return recipe_of(args).sampler(dataset)

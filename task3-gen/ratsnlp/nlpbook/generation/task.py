@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule
 
 from ..pretrained import check_architecture, check_length
 from .loss import has_plain_head, token_losses
-from .recipes import RECIPES
+from .recipes import recipe_of
 from .sample_callback import SampleTexts
 
 logger = logging.getLogger("ratsnlp")
@@ -32,7 +32,7 @@ class GenerationTask(LightningModule):
         if model.dtype in (torch.float16, torch.bfloat16):
             logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))
             model = model.float()
-        self.model, self.args, self.recipe = model, args, RECIPES[args.recipe](args)
+        self.model, self.args, self.recipe = model, args, recipe_of(args)
         self.plain_head = has_plain_head(model)
         self.save_hyperparameters(asdict(args))  # a plain dict: weights_only=True can read it
 

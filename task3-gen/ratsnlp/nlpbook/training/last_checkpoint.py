@@ -19,9 +19,9 @@ class LastCheckpoint(Checkpoint):
     """Writes ``last.ckpt``: weights, optimizer, schedule, place in the data, random states,
     and what the other callbacks keep.
 
-    It does so every ``save_steps`` steps, after each epoch, and on Ctrl-C or SIGTERM at the end of the step under
-    way; the script then ends with 130 or 143. Lightning's own checkpoints know neither the random states nor the
-    order of the data.
+    It does so every ``save_steps`` steps, after each epoch, and on a signal (:class:`~.interrupt.Interrupt`) at the end
+    of the step under way; the script then ends as the signal has it. Lightning's own checkpoints know neither the
+    random states nor the order of the data.
     """
 
     def __init__(self, args):

@@ -14,7 +14,8 @@ SPIKE = 2.0  # nats above the lowest such average: seven times as perplexed as i
 
 class LossGuard:
     """Raises where a loss is NaN or has soared: its average over ``WINDOW`` steps is ``SPIKE`` nats above the lowest
-    that it has been, or one nat above that of guessing among ``classes``."""
+    that it has been, or one nat above that of guessing among ``classes``; where the run began higher than that,
+    ``SPIKE`` nats above its start."""
 
     def __init__(self, classes: int, learning_rate: float):
         self.learning_rate = learning_rate
