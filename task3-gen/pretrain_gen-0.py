@@ -12,20 +12,15 @@ from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationExample,
     GenerationPretrainArguments,
+    NsmcCorpus,
     TextDataset,
-    initialize_control_words,
+    blank_control_words,
     load_pretrained,
     save_tokenizer,
     train_tokenizer,
 )
 
 from torch.utils.data import DataLoader
-
-# 미세조정에서 쓸 제어 단어와, 그런 리뷰에 흔한 낱말들
-CONTROL_WORDS = {
-    "긍정": "최고 재밌어요 재미있는 감동 명작 훌륭한 추천 강추",
-    "부정": "최악 쓰레기 지루함 재미없다 실망 졸작 비추 노잼",
-}
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(
@@ -55,7 +50,7 @@ if __name__ == "__main__":
     tokenizer = nlpbook.resumed_tokenizer(args)
     if tokenizer is None:
         tokenizer = train_tokenizer(
-            documents, args.vocab_size, words=tuple(CONTROL_WORDS), kind=args.tokenizer)
+            documents, args.vocab_size, words=tuple(NsmcCorpus.control_words), kind=args.tokenizer)
 
     # 3. 학습 데이터: 파인튜닝과 똑같이 글 하나가 한 줄. 글이 짧아 뒤쪽 위치는 볼 일이 없으므로,
     # 스물에 하나는 이어 붙인 긴 글로 배웁니다.
@@ -93,9 +88,9 @@ if __name__ == "__main__":
     trainer.fit(task, train_dataloaders=train_dataloader, val_dataloaders=val_dataloader)
 
     # 6. 제어 단어: 글 속의 '긍정'은 '긍정적인'으로 이어질 뿐, 칭찬하는 리뷰를 여는 말이 아닙니다.
-    # 뜻이 가까운 낱말들의 평균에서 시작합니다.
+    # 그 뜻을 지워 둡니다(다른 모든 토큰의 평균). 무엇을 시키는 말인지는 파인튜닝에서 배웁니다.
     model, _ = load_pretrained(f"{args.downstream_model_dir}/huggingface")
-    initialize_control_words(model, tokenizer, CONTROL_WORDS)
+    blank_control_words(model, tokenizer, NsmcCorpus.control_words)
 
     # 7. 저장: 반정밀도로
     model.half().save_pretrained(args.output_dir)

@@ -7,9 +7,8 @@
     python task3-gen/train_gen-2.py --epochs 1       # 설정 하나를 바꿔서
     python task3-gen/train_gen-2.py 설정.json        # {"epochs": 1, "batch_size": 16}
 
-결과는 output/nsmc-gen/train_gen-by-kogpt-trinity에 생깁니다. 다음은 infer_gen-2.py와
-serve_gen-2.py입니다. 모델(12억 매개변수)은 처음 한 번 내려받습니다. 가중치, 그래디언트,
-옵티마이저가 매개변수당 16바이트, 모두 약 19GB이고 계산에 더 쓰므로, 32GB GPU를 권합니다(계산한 값).
+모델(12억 매개변수)은 처음 한 번 내려받습니다. 가중치, 그래디언트, 옵티마이저가 매개변수당 16바이트,
+모두 약 19GB이고 계산에 더 쓰므로, 32GB GPU를 권합니다(계산한 값). 다음은 infer_gen-2.py입니다.
 """
 
 from ratsnlp import nlpbook
@@ -17,6 +16,7 @@ from ratsnlp.nlpbook.generation import (
     GenerationDataset,
     GenerationTrainArguments,
     NsmcCorpus,
+    initialize_control_words,
     load_model,
     load_tokenizer,
     training_sampler,
@@ -45,24 +45,24 @@ if __name__ == "__main__":
     corpus = NsmcCorpus()
     tokenizer = load_tokenizer(args.pretrained_model_name, eos_token="</s>")
 
-    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다(책의 방법은 길이를 보지
-    # 않고 섞습니다).
+    # 2. 학습 데이터: 길이가 비슷한 리뷰끼리 한 배치에 모아 패딩을 줄입니다.
     train_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="train")
     train_dataloader = DataLoader(train_dataset, batch_size=args.batch_size,
                                   sampler=training_sampler(train_dataset, args),
                                   collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 측정합니다. 토큰당 평균이라 순서는 값을
-    # 바꾸지 않습니다.
+    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 측정합니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
     val_dataloader = DataLoader(val_dataset, batch_size=args.batch_size,
                                 sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
                                 collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 4. 모델과 태스크: Lightning은 여기서부터 필요합니다(불러오는 데 몇 초가 걸립니다).
+    # 4. 모델과 태스크: 긍정과 부정은 '최고', '최악'처럼 뜻이 가까운 낱말들의 평균에서 시작합니다.
     from ratsnlp.nlpbook.generation import GenerationTask
 
     model = load_model(args.pretrained_model_name, tokenizer)
+    if not args.keep_control_words:
+        initialize_control_words(model, tokenizer, corpus.control_words)
     task = GenerationTask(model, args)
 
     # 5. 학습: 에폭이 끝날 때마다 가장 좋은 체크포인트를 남깁니다.

@@ -12,7 +12,6 @@ from transformers import AutoModelForCausalLM
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import (
-    initialize_control_words,
     load_checkpoint,
     load_config,
     load_finetuned,
@@ -158,15 +157,6 @@ def test_half_precision_files_load_in_float32(tiny_folder, tmp_path):
     model, tokenizer = load_pretrained(str(tiny_folder))
     model.half().save_pretrained(tmp_path)
     assert load_model(str(tmp_path), tokenizer).dtype == torch.float32
-
-
-def test_a_control_word_begins_as_the_words_that_mean_the_same(tiny_folder):
-    model, tokenizer = load_pretrained(str(tiny_folder))
-    before = model.get_input_embeddings().weight.detach().clone()
-    initialize_control_words(model, tokenizer, {"긍정": "최고 재밌어요 추천"})
-    rows, (token,) = model.get_input_embeddings().weight, tokenizer.encode("긍정")
-    assert torch.allclose(rows[token], before[tokenizer.encode("최고 재밌어요 추천")].mean(dim=0))
-    assert (rows != before).any(dim=1).nonzero().flatten().tolist() == [token]
 
 
 @pytest.mark.parametrize(("number", "eos", "ids"), [

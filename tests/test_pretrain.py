@@ -4,7 +4,6 @@ import pytest
 from helpers import MINI, SCRIPTS
 
 from ratsnlp.nlpbook.generation import (
-    GenerationExample,
     NsmcCorpus,
     bits_per_character,
     load_pretrained,
@@ -57,15 +56,6 @@ def test_the_bundled_model_is_small_half_precision_and_speaks_korean():
     assert 6e6 < model.num_parameters() < 8e6
     assert model.config.max_position_embeddings == 256
     assert tokenizer.convert_ids_to_tokens(list(range(7))) == SPECIAL
-
-
-def test_the_bundled_model_expects_praise_after_one_word_and_blame_after_the_other():
-    model, tokenizer = load_pretrained("kogpt-mini")
-    right = NsmcCorpus().get_examples(MINI, "train")[-100:]  # those that say plainly what they think
-    other = {"긍정 ": "부정 ", "부정 ": "긍정 "}
-    wrong = [GenerationExample(other[example.control] + example.own_text, other[example.control]) for example in right]
-    bits, more_bits = (bits_per_character(model, tokenizer, examples)["bits_per_char"] for examples in (right, wrong))
-    assert bits < more_bits - 0.1
 
 
 def test_the_bundled_model_knows_the_test_reviews_as_well_as_its_card_says():

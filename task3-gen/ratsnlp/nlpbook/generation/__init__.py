@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from ..pretrained import use_special_tokens as use_special_tokens
     from ..serving.app import get_web_service_app as get_web_service_app
     from ..serving.server import run_web_service as run_web_service
+    from .arguments import GenerationCompareArguments as GenerationCompareArguments
     from .arguments import GenerationDeployArguments as GenerationDeployArguments
     from .arguments import GenerationEvalArguments as GenerationEvalArguments
     from .arguments import GenerationInferArguments as GenerationInferArguments
     from .arguments import GenerationPretrainArguments as GenerationPretrainArguments
     from .arguments import GenerationTextArguments as GenerationTextArguments
     from .arguments import GenerationTrainArguments as GenerationTrainArguments
+    from .control_words import blank_control_words as blank_control_words
+    from .control_words import initialize_control_words as initialize_control_words
     from .datasets import GenerationDataset as GenerationDataset
     from .datasets import TextDataset as TextDataset
     from .datasets import load_text_datasets as load_text_datasets
     from .features import GenerationExample as GenerationExample
     from .features import GenerationFeatures as GenerationFeatures
-    from .models import initialize_control_words as initialize_control_words
     from .models import load_checkpoint as load_checkpoint
     from .models import load_finetuned as load_finetuned
     from .models import load_for_inference as load_for_inference

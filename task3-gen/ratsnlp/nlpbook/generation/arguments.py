@@ -64,17 +64,26 @@ class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArgu
     recipe: str = argument(
         "standard", "학습 방법: standard, 또는 ratsnlp 1.0.53과 똑같이 계산하는 book", choices=("standard", "book"),
         group="학습")
+    contrast_weight: float = argument(
+        0.0, "같은 리뷰가 다른 제어 단어 뒤에서는 덜 나오게 하는 손실의 비중(0이면 쓰지 않음. 쓰면 시간이 두 배)",
+        minimum=0, maximum=100, group="학습")
+    keep_control_words: bool = argument(
+        False, "긍정과 부정의 임베딩을 모델에 있는 그대로 두고 시작합니다: 이미 파인튜닝한 모델을 더 학습할 때",
+        group="모델")
 
     def __post_init__(self):
         super().__post_init__()
+        if self.recipe == "book":
+            self.keep_control_words = True  # ratsnlp 1.0.53 changed no embedding
         if not re.fullmatch(r"(min|max) (val_loss|val_bits_per_char|loss)", self.monitor):
             raise UserError(
                 "monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 "
                 f"{self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
-        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer"):
-            if self.recipe == "book" and getattr(self, name) != getattr(OptimizerArguments, name):
+        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer",
+                     "contrast_weight"):
+            if self.recipe == "book" and getattr(self, name) != getattr(GenerationTrainArguments, name):
                 raise UserError(
                     f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
         if self.fp16:
@@ -251,6 +260,41 @@ class GenerationEvalArguments(SeedArguments, CorpusArguments, FinetunedArguments
         if self.report_dir is None:
             folder = Path(self.downstream_model_dir or self.pretrained_model_name).expanduser()
             self.report_dir = str(folder if folder.is_dir() else OUTPUT / "eval_gen" / folder.name)
+
+
+@dataclass
+class GenerationCompareArguments(SeedArguments, CorpusArguments, FinetunedArguments):
+    """Which fine-tuned model is compared with the one it was made from, on which reviews, by how many texts.
+
+    Raises:
+        UserError: ``downstream_model_dir`` does not tell which model that was (its ``train_record.json``
+            is missing), nor does ``pretrained_model_name``.
+    """
+
+    heading: ClassVar[str] = "비교"
+
+    pretrained_model_name: str | None = like(
+        ModelArguments, "pretrained_model_name", None,
+        help="파인튜닝하기 전의 모델(없으면 train_record.json에 적힌 것)")
+    downstream_model_dir: str = like(
+        FinetunedArguments, "downstream_model_dir", str(OUTPUT / "nsmc-gen" / "train_gen-by-kogpt-mini"),
+        help="파인튜닝한 모델의 폴더")
+    downstream_corpus_root_dir: str = like(CorpusArguments, "downstream_corpus_root_dir", str(BUNDLED_DATA))
+    downstream_corpus_name: str = like(CorpusArguments, "downstream_corpus_name", "mini")
+    limit: int = like(GenerationEvalArguments, "limit")
+    samples: int = like(GenerationEvalArguments, "samples", 150)
+    top_p: float = like(GenerationEvalArguments, "top_p", group="비교")
+    batch_size: int = like(GenerationEvalArguments, "batch_size")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.pretrained_model_name is None:
+            folder = RunFolder(self.downstream_model_dir)
+            self.pretrained_model_name = folder.read_record().get("arguments", {}).get("pretrained_model_name")
+        if self.pretrained_model_name is None:
+            raise UserError(
+                f"downstream_model_dir: {folder.record} 파일이 없어, 무엇을 파인튜닝했는지 알 수 없습니다. "
+                "먼저 train_gen-0.py를 실행하거나, --pretrained_model_name으로 알려 주세요.")
 
 
 @dataclass

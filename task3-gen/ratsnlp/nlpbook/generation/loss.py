@@ -80,6 +80,17 @@ def has_plain_head(model) -> bool:
     return torch.allclose(logits, F.linear(states, head.weight), rtol=1e-3, atol=1e-2)
 
 
+def _counted(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The token ids of N texts, no wider than needed (N, W + 1), and which of those after the first count and
+    belong to the text itself: each (N, W)."""
+    lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
+    width = int(lengths.max())
+    input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
+    position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
+    counts = position <= lengths
+    return input_ids, counts, counts & (position >= batch["control_tokens"][:, None])
+
+
 def token_losses(model, batch: dict[str, torch.Tensor],
                  plain_head: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Negative log-likelihood of each of the batch's T tokens that count, in nats (T,),
@@ -89,24 +100,39 @@ def token_losses(model, batch: dict[str, torch.Tensor],
     the text's own unless it belongs to the control word; eos is. With a ``plain_head`` (:func:`has_plain_head`) no
     logits are computed for positions that do not count; else they are the model's own. None: look which it is.
     """
-    lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
-    width = int(lengths.max())
-    input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
-    position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
-    counts = position <= lengths
-    own = (position >= batch["control_tokens"][:, None])[counts]
+    input_ids, counts, own = _counted(batch)
     targets = input_ids[:, 1:][counts]
     # Padding is on the right, where causal attention does not look: no mask is needed.
     if not (has_plain_head(model) if plain_head is None else plain_head):
         logits = model(input_ids[:, :-1], use_cache=False).logits
-        return F.cross_entropy(logits[counts].float(), targets, reduction="none"), own
+        return F.cross_entropy(logits[counts].float(), targets, reduction="none"), own[counts]
     hidden = model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
     chosen = counts.flatten().nonzero().squeeze(1)  # index_select's gradient is quicker than a mask's
     states, total = hidden.flatten(0, 1).index_select(0, chosen), len(targets)
     # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in
     # 64s, so that they are few.
     states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
-    return linear_cross_entropy(states, model.get_output_embeddings().weight, targets)[:total], own
+    return linear_cross_entropy(states, model.get_output_embeddings().weight, targets)[:total], own[counts]
+
+
+def control_losses(model, batch: dict[str, torch.Tensor], words: torch.Tensor,
+                   plain_head: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """What :func:`token_losses` gives for N texts (T,), and how surprising each text's own control word is once the
+    text is known, all words being as likely before: -ln p(word | text), in nats (N,).
+
+    By Bayes' rule: the text's likelihood after its own word over the sum of those after each of K ``words``
+    (K, tokens of a word), for which each text is computed K times. Source: Krause et al. (2020), "GeDi: Generative
+    discriminator guided sequence generation", section 4, here with the sum over a text instead of the mean.
+    """
+    ids, words = batch["input_ids"], words.to(batch["input_ids"].device)
+    own_word = (ids[:, None, : words.shape[1]] == words).all(dim=2).int().argmax(dim=1)
+    after_each = {name: tensor.repeat_interleave(len(words), dim=0) for name, tensor in batch.items()}
+    after_each["input_ids"][:, : words.shape[1]] = words.repeat(len(ids), 1)
+    losses, own = token_losses(model, after_each, plain_head)
+    text = _counted(after_each)[1].nonzero()[:, 0]  # of N × K
+    surprise = torch.zeros(len(ids) * len(words), device=losses.device).index_add(0, text, losses * own)
+    chosen = text % len(words) == own_word.repeat_interleave(len(words))[text]
+    return losses[chosen], F.cross_entropy(-surprise.view(len(ids), -1), own_word, reduction="none")
 
 
 def book_loss(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -50,20 +50,6 @@ def load_model_and_tokenizer(args):
     return model, tokenizer
 
 
-@torch.no_grad()
-def initialize_control_words(model, tokenizer, alike: dict[str, str]) -> None:
-    """Let the token of each word of ``alike`` begin as the mean of the tokens of a text that means the same.
-
-    What pretraining teaches of a control word is how people use it within a text, not that a text of its kind
-    follows. Source: Lester et al. (2021), "The power of scale for parameter-efficient prompt tuning",
-    section 3.2 (class labels).
-    """
-    rows = model.get_input_embeddings().weight
-    for word, text in alike.items():
-        (token,) = tokenizer.encode(word)
-        rows[token] = rows[tokenizer.encode(text)].mean(dim=0)
-
-
 def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
     """The ``state_dict`` of a Lightning checkpoint, its names prefixed ``model.`` as in the file,
     checked to fit ``model``.

@@ -9,7 +9,15 @@ from .features import GenerationExample
 
 
 class NsmcCorpus:
-    """Reads ``ratings_{mode}.txt``: UTF-8, tab separated, header ``id document label``, label 0 (부정) or 1 (긍정)."""
+    """Reads ``ratings_{mode}.txt``: UTF-8, tab separated, header ``id document label``, label 0 (부정) or 1 (긍정).
+
+    ``control_words`` has each word that a review may begin with, and words that are common in such reviews.
+    """
+
+    control_words = {
+        "부정": "최악 쓰레기 지루함 재미없다 실망 졸작 비추 노잼",
+        "긍정": "최고 재밌어요 재미있는 감동 명작 훌륭한 추천 강추",
+    }
 
     def get_examples(self, data_root_path, mode) -> list[GenerationExample]:
         """One example a row, ``부정 <review>`` or ``긍정 <review>``.
@@ -18,7 +26,7 @@ class NsmcCorpus:
             UserError: the file is missing or a line is malformed (naming file, line number and what was expected).
         """
         file = Path(data_root_path) / f"ratings_{mode}.txt"
-        words = {"0": "부정", "1": "긍정"}
+        words = dict(zip(("0", "1"), self.control_words, strict=True))
         examples = []
         for document, label in _read_rows(file):
             control, book_review = f"{words[label]} ", unescape_as_book(document)

@@ -5,9 +5,10 @@ import torch
 from torch.utils.data import RandomSampler, Sampler
 
 from ..data_utils import LengthGroupedSampler
+from ..errors import UserError
 from ..training.optimizers import BookAdamW, MuonAdamW, parameter_groups
 from .features import GenerationExample
-from .loss import book_loss, token_losses
+from .loss import book_loss, control_losses, token_losses
 
 
 class StandardRecipe:
@@ -38,8 +39,12 @@ class StandardRecipe:
         over a batch of short reviews would give their tokens several times the weight of a long review's. Its divisor
         is one number for the whole run.
         """
-        losses, _ = token_losses(model, batch, plain_head)
-        return losses.sum() / self.tokens_per_step, losses.mean().detach()
+        if self.control_words is None:
+            losses, _ = token_losses(model, batch, plain_head)
+            return losses.sum() / self.tokens_per_step, losses.mean().detach()
+        losses, of_words = control_losses(model, batch, self.control_words, plain_head)
+        contrast = self.args.contrast_weight * of_words.sum() / self.args.batch_size
+        return losses.sum() / self.tokens_per_step + contrast, losses.mean().detach()
 
     def val_loss(self, model, batch, losses: torch.Tensor) -> tuple[torch.Tensor, int]:
         """The mean of ``losses`` (nats, those of the batch's tokens), and how much the batch weighs in the
@@ -51,6 +56,7 @@ class StandardRecipe:
 
         args = self.args
         self.tokens_per_step = float(args.batch_size * dataset.lengths.mean())
+        self.control_words = _control_words(dataset) if args.contrast_weight else None
         kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
         optimizer = kind(
             parameter_groups(model, args.weight_decay), lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
@@ -62,6 +68,21 @@ class StandardRecipe:
         """By hand, because Lightning's own refuses a fused optimizer under bf16-mixed."""
         if self.args.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(parameters, self.args.max_grad_norm)
+
+
+def _control_words(dataset) -> torch.Tensor:
+    """The token ids of the control words that the texts of ``dataset`` begin with: (K, tokens of a word).
+
+    Raises:
+        UserError: there are fewer than two, or they differ in length.
+    """
+    ids = [dataset.tokenizer.encode(word, add_special_tokens=False) for word in dataset.prompts if word]
+    if len(ids) < 2 or len({len(word) for word in ids}) > 1:
+        counts = ", ".join(f"{word} {len(tokens)}개" for word, tokens in zip(dataset.prompts, ids, strict=False))
+        raise UserError(
+            "contrast_weight: 토큰 수가 같은 제어 단어가 둘 이상 있어야 하는데 "
+            f"{counts or '하나도 없습니다'}. 0으로 두세요.")
+    return torch.tensor(ids)
 
 
 class BookRecipe:
