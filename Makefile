@@ -1,7 +1,7 @@
 # 목표마다 손으로 칠 수 있는 명령 몇 줄입니다. make만 치면 검사와 시험을 합니다.
 PYTHON ?= python3
 
-.PHONY: all demo test lint bench ladder
+.PHONY: all demo test lint bench judge ladder
 all: lint test
 
 .venv/installed: requirements.txt
@@ -25,9 +25,19 @@ lint: .venv/installed
 bench: .venv/installed
 	.venv/bin/python task3-gen/bench_gen.py
 
+NSMC_ROOT ?= $(HOME)/Korpora
+
+# compare_gen.py의 분류기를 NSMC의 학습용 리뷰로 학습해 data/judge에 둡니다.
+JUDGE = from pathlib import Path; \
+	from ratsnlp.nlpbook.generation import NsmcCorpus, PolarityJudge; \
+	judge = PolarityJudge.fit(NsmcCorpus().get_examples("$(NSMC_ROOT)/nsmc", "train"), features=2**16); \
+	judge.coefficients = judge.coefficients.astype("float16"); judge.save(Path("task3-gen/data/judge/judge.npz"))
+
+judge: .venv/installed
+	PYTHONPATH=task3-gen .venv/bin/python -c '$(JUDGE)'
+
 # kogpt-mini/README.md의 사다리를 한 칸씩 학습하고 평가해 output/ladder에 남깁니다. NSMC 전체는 한 에폭씩, longer만 두
 # 에폭. book의 길이는 책의 32토큰.
-NSMC_ROOT ?= $(HOME)/Korpora
 NSMC = --downstream_corpus_root_dir $(NSMC_ROOT) --downstream_corpus_name nsmc
 TRAIN = .venv/bin/python task3-gen/train_gen-0.py --resume --downstream_model_dir output/ladder
 EVAL = .venv/bin/python task3-gen/eval_gen.py $(NSMC)

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.evaluation.bits import bits_per_character
-from ratsnlp.nlpbook.evaluation.judge import PolarityJudge, agreement, combined_agreement
+from ratsnlp.nlpbook.evaluation.judge import PolarityJudge, agreement, combined_agreement, polarities
 from ratsnlp.nlpbook.evaluation.metrics import (
     distinct,
     diversity,
@@ -16,7 +17,8 @@ from ratsnlp.nlpbook.evaluation.metrics import (
     verbatim,
     wilson_interval,
 )
-from ratsnlp.nlpbook.generation import GenerationExample, load_pretrained, sample_texts
+from ratsnlp.nlpbook.generation import GenerationExample, NsmcCorpus, load_pretrained, sample_texts
+from ratsnlp.nlpbook.paths import BUNDLED_DATA
 
 
 def test_syllables_are_characters_without_white_space():
@@ -150,3 +152,15 @@ def test_diversity_has_every_figure():
     assert diversity(["가나다라마"], ["가나다라마"]) == {
         "distinct_1": 1, "distinct_2": 1, "repeated_4grams": 0, "self_bleu": 0, "mean_syllables": 5, "verbatim": 1,
         "verbatim_long": 0}
+
+
+def test_the_bundled_judge_is_small_and_as_good_as_it_says(nsmc):
+    folder = BUNDLED_DATA / "judge"
+    assert (folder / "judge.npz").stat().st_size < 200_000
+    judge = PolarityJudge.load(folder / "judge.npz")
+    plain = ["정말 최고예요 강추", "돈 아깝다 최악", "감동적인 명작", "지루하고 재미없다"]
+    assert judge.says_positive(plain).tolist() == [True, False, True, False]
+    (said,) = re.findall(r"([\d.]+)%", (folder / "README.md").read_text(encoding="utf-8"))
+    test = NsmcCorpus().get_examples(nsmc, "test")
+    right = judge.says_positive(example.own_text for example in test) == polarities(test)
+    assert f"{right.mean():.1%}" == f"{said}%"

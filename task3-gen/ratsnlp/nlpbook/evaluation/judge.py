@@ -16,15 +16,17 @@ class PolarityJudge:
     """Tells 긍정 from 부정: logistic regression over the character n-grams (1 to 5, within words) that a text holds.
 
     Source: Wang & Manning (2012), "Baselines and bigrams: simple, good sentiment and topic classification".
+    ``coefficients`` has one for each bucket that an n-gram is hashed to.
     """
 
-    FEATURES = 2**20
+    FEATURES = 2**20  # buckets of a judge that is learnt here
 
     def __init__(self, coefficients: np.ndarray, intercept: float):
         self.coefficients, self.intercept = coefficients, intercept
 
     @classmethod
-    def fit(cls, examples: Sequence[GenerationExample], folder: str | Path | None = None) -> "PolarityJudge":
+    def fit(cls, examples: Sequence[GenerationExample], folder: str | Path | None = None,
+            features: int = FEATURES) -> "PolarityJudge":
         """Learn from ``examples``, or read what was learnt from the very same ones and is kept in ``folder``.
 
         Raises:
@@ -32,33 +34,42 @@ class PolarityJudge:
         """
         if len(set(polarities(examples))) < 2:
             raise UserError("판정기를 만들려면 학습용 리뷰에 긍정과 부정이 모두 있어야 합니다.")
-        digest = sha256("\n".join(example.text for example in examples).encode()).hexdigest()
+        digest = sha256("\n".join([str(features), *(example.text for example in examples)]).encode()).hexdigest()
         file = Path(folder, f"{digest[:16]}.npz") if folder else None
         if file and file.is_file():
-            with np.load(file) as kept:
-                return cls(kept["coefficients"], float(kept["intercept"]))
+            return cls.load(file)
         from sklearn.linear_model import LogisticRegression
 
         learnt = LogisticRegression(C=8, max_iter=1000).fit(
-            cls._features(example.own_text for example in examples), polarities(examples))
+            _ngrams((example.own_text for example in examples), features), polarities(examples))
         judge = cls(learnt.coef_[0].astype(np.float32), float(learnt.intercept_[0]))
         if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(file) as unfinished, open(unfinished, "wb") as opened:
-                np.savez(opened, coefficients=judge.coefficients, intercept=judge.intercept)
+            judge.save(file)
         return judge
 
     @classmethod
-    def _features(cls, texts):
-        from sklearn.feature_extraction.text import HashingVectorizer
+    def load(cls, file: str | Path) -> "PolarityJudge":
+        """What :meth:`save` wrote."""
+        with np.load(file) as kept:
+            return cls(kept["coefficients"], float(kept["intercept"]))
 
-        vectorizer = HashingVectorizer(
-            analyzer="char_wb", ngram_range=(1, 5), n_features=cls.FEATURES, binary=True, alternate_sign=False)
-        return vectorizer.transform(texts)
+    def save(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as unfinished, open(unfinished, "wb") as opened:
+            np.savez_compressed(opened, coefficients=self.coefficients, intercept=self.intercept)
 
     def says_positive(self, texts: Iterable[str]) -> np.ndarray:
         """Whether each of N texts is 긍정: (N,)."""
-        return self._features(texts) @ self.coefficients + self.intercept > 0
+        return _ngrams(texts, len(self.coefficients)) @ self.coefficients + self.intercept > 0
+
+
+def _ngrams(texts: Iterable[str], features: int):
+    """Which n-grams each of N texts holds: a sparse matrix of 0 and 1, (N, ``features``)."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(
+        analyzer="char_wb", ngram_range=(1, 5), n_features=features, binary=True, alternate_sign=False,
+    ).transform(texts)
 
 
 def reviews_by_word(examples: Iterable[GenerationExample], words: Sequence[str]) -> dict[str, list[str]]:

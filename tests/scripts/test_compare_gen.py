@@ -1,0 +1,41 @@
+"""compare_gen.py as its user runs it, after train_gen-0.py."""
+
+import re
+import shutil
+
+from helpers import run_script, user_error
+
+
+def shares(table: str) -> dict[str, list[float]]:
+    """The percentages of each row of the table, in their order."""
+    return {name: [float(share) for share in re.findall(r"([\d.]+)%", row)]
+            for name, row in re.findall(r"^\| (파인튜닝 \S|사람\S*) ?(?:테스트 리뷰 )?\|(.*)", table, re.MULTILINE)}
+
+
+def test_fine_tuning_with_its_defaults_teaches_the_two_words(tmp_path):
+    """The demo: a base that does not know what it is asked for, and a model that does what it is told."""
+    trained = run_script("train_gen-0.py", "--downstream_model_dir", tmp_path / "결과")
+    assert trained.returncode == 0, trained.stderr[-3000:]
+    done = run_script("compare_gen.py", "--downstream_model_dir", tmp_path / "결과", "--samples", 100)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = shares(done.stdout)
+    before, after = told["파인튜닝 전"], told["파인튜닝 후"]
+    assert before[3] < 50 < before[4]  # its 95 % interval holds the half that chance gives
+    assert after[2] >= 70  # of 200 texts: 81.3 % of more
+    assert after[3] > before[4] + 5
+    bits = [float(bits) for bits in re.findall(r"\| ([\d.]+) \|$", done.stdout, re.MULTILINE)]
+    assert bits[1] < bits[0] - 0.2
+    assert len(re.findall(r"^  긍정", done.stdout, re.MULTILINE)) == 6
+    assert len(re.findall(r"^  부정", done.stdout, re.MULTILINE)) == 6
+
+
+def test_it_knows_what_was_fine_tuned_or_asks(finetuned_folder, tmp_path):
+    done = run_script("compare_gen.py", "--downstream_model_dir", finetuned_folder, "--samples", 3, "--limit", 20)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(shares(done.stdout)) == {"파인튜닝 전", "파인튜닝 후", "사람의"}
+    copy = shutil.copytree(finetuned_folder, tmp_path / "기록 없음")
+    (copy / "train_record.json").unlink()
+    assert "무엇을 파인튜닝했는지 알 수 없습니다. 먼저 train_gen-0.py를" in user_error(
+        run_script("compare_gen.py", "--downstream_model_dir", copy))
+    assert "체크포인트(…val_loss=….ckpt)가 없습니다" in user_error(
+        run_script("compare_gen.py", "--downstream_model_dir", tmp_path, "--pretrained_model_name", "kogpt-mini"))
