@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 
-from ratsnlp.nlpbook.training.optimizers import MuonAdamW, parameter_groups
+from ratsnlp.nlpbook.training.optimizers import Muon, MuonAdamW, orthogonalize, parameter_groups
 
 GPT2 = GPT2LMHeadModel(GPT2Config(
     vocab_size=50, n_positions=16, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
@@ -46,6 +46,25 @@ def test_muon_moves_matrices_in_every_direction_alike_and_the_rest_as_adamw_does
     assert float(moved.square().mean().sqrt()) == pytest.approx(0.2 * 0.02, rel=0.3)
     step = (GPT2.transformer.ln_f.bias.detach() - before["transformer.ln_f.bias"]).abs()
     assert torch.allclose(step, torch.tensor(0.02), rtol=1e-3)  # AdamW's first step is the rate itself
+
+
+@pytest.mark.parametrize("shape", [(8, 32), (32, 8), (16, 16)])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_our_muon_is_pytorchs(shape, precision, monkeypatch):
+    monkeypatch.setattr("ratsnlp.nlpbook.training.optimizers.best_precision", lambda device: precision)
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(tensor) for tensor in torch.randn(shape).expand(2, *shape).clone())
+    of_ours = Muon([{"params": [ours]}], lr=0.1)
+    of_theirs = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
+    of_ours.param_groups[0]["weight_decay"] = 0.3
+    assert torch.linalg.svdvals(orthogonalize(ours.detach()).float()).min() > 0.6
+    for _ in range(5):
+        ours.grad = torch.randn(shape)
+        theirs.grad = ours.grad.clone()
+        of_ours.step()
+        of_theirs.step()
+    # to the last bit where both compute in bfloat16
+    assert torch.allclose(ours, theirs, atol=0 if precision == "bf16-mixed" else 0.02, rtol=0)
 
 
 def test_its_state_can_be_saved_and_goes_on_alike():
