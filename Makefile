@@ -1,7 +1,7 @@
 # 목표마다 손으로 칠 수 있는 명령 몇 줄입니다. make만 치면 검사와 시험을 합니다.
 PYTHON ?= python3
 
-.PHONY: all demo test lint bench judge ladder
+.PHONY: all demo test lint bench judge short-rungs ladder figures
 all: lint test
 
 .venv/installed: requirements.txt
@@ -11,6 +11,7 @@ all: lint test
 
 demo: .venv/installed
 	.venv/bin/python task3-gen/train_gen-0.py
+	.venv/bin/python task3-gen/compare_gen.py
 	.venv/bin/python task3-gen/infer_gen-0.py --input_sentence 긍정 \
 		--downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini
 	@printf '\n%s\n' '이제 웹 페이지를 열어 보세요: .venv/bin/python task3-gen/serve_gen-0.py'
@@ -46,17 +47,27 @@ UNTRAINED = import transformers as t; t.set_seed(7); \
 	t.GPT2LMHeadModel(t.GPT2Config.from_pretrained(source)).save_pretrained(target); \
 	t.PreTrainedTokenizerFast.from_pretrained(source).save_pretrained(target)
 
-ladder: .venv/installed
+short-rungs: .venv/installed
 	.venv/bin/python -c '$(UNTRAINED)'
 	$(EVAL) --pretrained_model_name output/ladder/untrained
 	$(EVAL) --report_dir output/ladder/pretrained
-	$(TRAIN)/scratch $(NSMC) --epochs 1 --pretrained_model_name output/ladder/untrained
-	$(EVAL) --downstream_model_dir output/ladder/scratch
+	rm -rf output/ladder/mini
 	$(TRAIN)/mini
 	$(EVAL) --downstream_model_dir output/ladder/mini
+
+ladder: short-rungs
+	$(TRAIN)/scratch $(NSMC) --epochs 1 --pretrained_model_name output/ladder/untrained
+	$(EVAL) --downstream_model_dir output/ladder/scratch
 	$(TRAIN)/nsmc $(NSMC) --epochs 1
 	$(EVAL) --downstream_model_dir output/ladder/nsmc
 	$(TRAIN)/book $(NSMC) --epochs 1 --recipe book --max_seq_length 32
 	$(EVAL) --downstream_model_dir output/ladder/book
+	$(TRAIN)/contrast $(NSMC) --epochs 1 --contrast_weight 1
+	$(EVAL) --downstream_model_dir output/ladder/contrast
 	$(TRAIN)/longer $(NSMC) --epochs 2
 	$(EVAL) --downstream_model_dir output/ladder/longer
+
+# 문서의 표와 글 가운데 kogpt-mini에서 나온 것을 다시 만듭니다. 사다리는 NSMC가 있으면 짧은 칸만 다시 하고, 긴 칸은
+# output/ladder에 있는 것(make ladder)을 씁니다.
+figures: $(if $(wildcard $(NSMC_ROOT)/nsmc/ratings_test.txt),short-rungs,.venv/installed)
+	.venv/bin/python docs/figures.py

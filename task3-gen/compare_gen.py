@@ -1,17 +1,19 @@
 r"""파인튜닝 전과 후의 모델에게 긍정과 부정을 시켜 보고, 시킨 대로 쓴 비율을 비교합니다.
 
-배우는 것: 사전 학습한 모델은 '긍정'이 칭찬하는 리뷰를 시키는 말인 줄 모릅니다. 파인튜닝에서 배웠는지는
-val_loss만 보아서는 모르고, 여러 번 쓰게 해서 세어 보아야 압니다. 세는 것은 진짜 NSMC로 학습한
-분류기(task3-gen/data/judge)입니다. 비율 옆의 괄호는 95% 신뢰 구간입니다. 많이 쓸수록 좁아집니다.
+배우는 것: 사전 학습한 모델은 '긍정'이 칭찬하는 리뷰를 시키는 말인 줄 모릅니다. 파인튜닝에서
+배웠는지는 val_loss만 보아서는 모르고, 여러 번 쓰게 해서 세어 보아야 압니다. 진짜 NSMC로 학습한
+분류기(task3-gen/data/judge)가 셉니다. 괄호는 95% 신뢰 구간이고, 많이 쓸수록 좁아집니다.
 
     python task3-gen/compare_gen.py                  # train_gen-0.py를 실행한 다음에
     python task3-gen/compare_gen.py --samples 500    # 더 정확하게
     python task3-gen/compare_gen.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt2
 """
 
+from functools import partial
 from pathlib import Path
 
 from ratsnlp import nlpbook
+from ratsnlp.nlpbook.devices import resolve_device
 from ratsnlp.nlpbook.generation import (
     GenerationCompareArguments,
     NsmcCorpus,
@@ -29,24 +31,29 @@ if __name__ == "__main__":
     args = nlpbook.load_arguments(GenerationCompareArguments)
     nlpbook.fetch_corpus(args)
 
-    # 1. 모델 둘, 사람이 쓴 테스트 리뷰, 긍정과 부정을 가리는 분류기
-    models = {
-        "파인튜닝 전": load_pretrained(args.pretrained_model_name),
-        "파인튜닝 후": load_finetuned(args.downstream_model_dir, args.pretrained_model_name),
-    }
+    # 1. 사람이 쓴 테스트 리뷰, 긍정과 부정을 가리는 분류기, 모델 둘
     corpus = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
     test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
     human = reviews_by_word(test, ("긍정", "부정"))
     judge = PolarityJudge.load(nlpbook.BUNDLED_DATA / "judge/judge.npz")
+    models = {
+        "파인튜닝 전": partial(load_pretrained, args.pretrained_model_name),
+        "파인튜닝 후": partial(load_finetuned, args.downstream_model_dir),
+    }
 
     rows = []
-    for name, (model, tokenizer) in models.items():
+    for name, load in models.items():
+        model, tokenizer = load()
+        model = model.to(resolve_device())  # GPU가 있으면 GPU로
         # 2. 쓰게 하고, 시킨 대로 썼는지 셉니다.
         control = {}
         for seed, word in enumerate(human, start=args.seed):
             samples = sample_texts(model, tokenizer, word, args.samples, seed, args.top_p)
-            control[word] = agreement(judge, word, [each.text for each in samples], human[word])
-            print(f"\n{name}, {word}", *(f"  {each.with_prompt}" for each in samples[:3]), sep="\n")
+            texts = [sample.text for sample in samples]
+            control[word] = agreement(judge, word, texts, human[word])
+            print(f"\n{name}, {word}")
+            for sample, positive in zip(samples[:5], judge.says_positive(texts[:5]), strict=True):
+                print("  ○" if positive == (word == "긍정") else "  ×", sample.with_prompt)
         control["둘 다"] = combined_agreement(control)
 
         # 3. 사람의 리뷰는 얼마나 아는지: 글자당 비트는 낮을수록 좋습니다.

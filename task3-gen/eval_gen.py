@@ -3,7 +3,7 @@ r"""모델을 잽니다: 진짜 리뷰를 얼마나 아는지, 시킨 대로 쓰
 배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자당 비트는 토크나이저가 다른 모델끼리도 비교할
 수 있는 손실입니다. 긍정과 부정을 시켜 보면 제어 단어가 듣는지, 음절의 반복과 다양함을 세면 글이
 무너지지 않았는지 보입니다. 모두 사람이 쓴 시험 리뷰의 값 옆에 놓아야 뜻이 있습니다.
-값마다의 뜻과 출처는 ratsnlp/nlpbook/generation/evaluation.py에 있습니다. 표를 보여 주고, 모델의
+값마다의 뜻과 출처는 ratsnlp/nlpbook/evaluation/에 있습니다. 표를 보여 주고, 모델의
 폴더에 report.json과 report.md를 남깁니다.
     python task3-gen/eval_gen.py                               # kogpt-mini, 작은 말뭉치
     python task3-gen/eval_gen.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini

@@ -25,8 +25,7 @@ def test_fine_tuning_with_its_defaults_teaches_the_two_words(tmp_path):
     assert after[3] > before[4] + 5
     bits = [float(bits) for bits in re.findall(r"\| ([\d.]+) \|$", done.stdout, re.MULTILINE)]
     assert bits[1] < bits[0] - 0.2
-    assert len(re.findall(r"^  긍정", done.stdout, re.MULTILINE)) == 6
-    assert len(re.findall(r"^  부정", done.stdout, re.MULTILINE)) == 6
+    assert [len(re.findall(rf"^  [○×] {word}", done.stdout, re.MULTILINE)) for word in ("긍정", "부정")] == [10, 10]
 
 
 def test_it_knows_what_was_fine_tuned_or_asks(finetuned_folder, tmp_path):
@@ -35,7 +34,7 @@ def test_it_knows_what_was_fine_tuned_or_asks(finetuned_folder, tmp_path):
     assert set(shares(done.stdout)) == {"파인튜닝 전", "파인튜닝 후", "사람의"}
     copy = shutil.copytree(finetuned_folder, tmp_path / "기록 없음")
     (copy / "train_record.json").unlink()
-    assert "무엇을 파인튜닝했는지 알 수 없습니다. 먼저 train_gen-0.py를" in user_error(
+    assert "무엇을 파인튜닝했는지 알 수 없습니다. --pretrained_model_name kogpt-mini처럼" in user_error(
         run_script("compare_gen.py", "--downstream_model_dir", copy))
     assert "체크포인트(…val_loss=….ckpt)가 없습니다" in user_error(
         run_script("compare_gen.py", "--downstream_model_dir", tmp_path, "--pretrained_model_name", "kogpt-mini"))

@@ -267,8 +267,8 @@ class GenerationCompareArguments(SeedArguments, CorpusArguments, FinetunedArgume
     """Which fine-tuned model is compared with the one it was made from, on which reviews, by how many texts.
 
     Raises:
-        UserError: ``downstream_model_dir`` does not tell which model that was (its ``train_record.json``
-            is missing), nor does ``pretrained_model_name``.
+        UserError: ``downstream_model_dir`` holds no checkpoint, or does not tell which model it was made from
+            (its ``train_record.json`` is missing), nor does ``pretrained_model_name``.
     """
 
     heading: ClassVar[str] = "비교"
@@ -282,19 +282,20 @@ class GenerationCompareArguments(SeedArguments, CorpusArguments, FinetunedArgume
     downstream_corpus_root_dir: str = like(CorpusArguments, "downstream_corpus_root_dir", str(BUNDLED_DATA))
     downstream_corpus_name: str = like(CorpusArguments, "downstream_corpus_name", "mini")
     limit: int = like(GenerationEvalArguments, "limit")
-    samples: int = like(GenerationEvalArguments, "samples", 150)
+    samples: int = like(GenerationEvalArguments, "samples", 100)
     top_p: float = like(GenerationEvalArguments, "top_p", group="비교")
     batch_size: int = like(GenerationEvalArguments, "batch_size")
 
     def __post_init__(self):
         super().__post_init__()
+        folder = RunFolder(self.downstream_model_dir)
+        folder.best_checkpoint()  # that there is one
         if self.pretrained_model_name is None:
-            folder = RunFolder(self.downstream_model_dir)
             self.pretrained_model_name = folder.read_record().get("arguments", {}).get("pretrained_model_name")
         if self.pretrained_model_name is None:
             raise UserError(
-                f"downstream_model_dir: {folder.record} 파일이 없어, 무엇을 파인튜닝했는지 알 수 없습니다. "
-                "먼저 train_gen-0.py를 실행하거나, --pretrained_model_name으로 알려 주세요.")
+                f"pretrained_model_name: {folder.record} 파일이 없어 무엇을 파인튜닝했는지 알 수 없습니다. "
+                "--pretrained_model_name kogpt-mini처럼 알려 주세요.")
 
 
 @dataclass

@@ -1,0 +1,194 @@
+"""Makes anew what the documents show of kogpt-mini: runs the commands and writes their results between the marks.
+
+    make figures                                   # all of it
+    .venv/bin/python docs/figures.py compare       # one
+    make figures NSMC_ROOT=~/Korpora               # with the short rungs of the ladder
+
+A figure stands in a document between ``<!-- figure: NAME -->`` and ``<!-- /figure -->``. The rows of the ladder come
+from ``output/ladder`` (``make ladder``); one that has no report there stays as it is.
+"""
+
+import doctest
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPTS, OUTPUT, LADDER = REPOSITORY / "task3-gen", REPOSITORY / "output" / "figures", REPOSITORY / "output" / "ladder"
+PAGES = ("README.md", "docs/differences.md", "task3-gen/kogpt-mini/README.md")
+MARKED = re.compile(r"(<!-- figure: ([\w-]+) -->\n)(.*?)(<!-- /figure -->)", re.DOTALL)
+RUNGS = {  # in output/ladder, as `make ladder` names them
+    "untrained": "학습 전(무작위 가중치)", "pretrained": "사전 학습만", "scratch": "사전 학습 없이 NSMC로 파인튜닝",
+    "mini": "사전 학습하고 작은 말뭉치로 파인튜닝", "nsmc": "사전 학습하고 NSMC로 파인튜닝", "longer": "그것을 두 에폭",
+    "contrast": "한 에폭을 `--contrast_weight 1`로", "book": "한 에폭을 `--recipe book`으로(책의 길이 32토큰)"}
+
+
+def run(script: str, *flags) -> str:
+    """What a script prints; its progress is shown as it goes."""
+    command = [sys.executable, str(SCRIPTS / script), *map(str, flags)]
+    print("$", script, *flags, file=sys.stderr)
+    return subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+
+
+def read(file: Path) -> dict:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def trained(name: str, *flags) -> tuple[dict, float]:
+    """The record of a training of ``train_gen-0.py``, and the seconds that the whole command took."""
+    shutil.rmtree(OUTPUT / name, ignore_errors=True)  # compare_gen.py takes the folder's lowest val_loss
+    started = time.perf_counter()
+    run("train_gen-0.py", "--downstream_model_dir", OUTPUT / name, *flags)
+    return read(OUTPUT / name / "train_record.json"), time.perf_counter() - started
+
+
+def best(record: dict) -> dict:
+    return min(record["epochs"], key=lambda epoch: epoch["val_loss"])
+
+
+def table(header: str, rows: list[list[str]]) -> str:
+    """A table in Markdown; ``header`` as it is there."""
+    rule = "|" + " --- |" * (header.count("|") - 1)
+    return "\n".join([header, rule, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def demo(_) -> str:
+    record, seconds = trained("demo")
+    epoch = best(record)
+    script = SCRIPTS / "train_gen-0.py"
+    said = rf"\g<1>{seconds:.0f}\g<2>{epoch['val_loss']:.2f}"
+    text, count = re.subn(
+        r"(CPU 두 코어에서 )\d+(초,\s+val_loss는 )[\d.]+", said, script.read_text(encoding="utf-8"))
+    if count != 1:
+        raise SystemExit(f"{script}: 시간과 val_loss를 적은 줄을 찾지 못했습니다.")
+    script.write_text(text, encoding="utf-8")
+    return table("| 명령 | 시간 | val_loss | 글자당 비트 |", [[
+        "`task3-gen/train_gen-0.py` (작은 말뭉치 2,700개, 2에폭)", f"{seconds:.0f}초 (학습 {record['seconds']:.0f}초)",
+        f"{epoch['val_loss']:.3f}", f"{epoch['val_bits_per_char']:.3f}"]])
+
+
+def compare(_) -> str:
+    if not (OUTPUT / "demo" / "train_record.json").is_file():
+        trained("demo")
+    told = run("compare_gen.py", "--downstream_model_dir", OUTPUT / "demo", "--samples", 500)
+    texts, shares = told[: told.index("| |")].strip(), told[told.index("| |") :].strip()
+    lines = []
+    for line in texts.splitlines():  # headings, and texts set off by two spaces, as lists
+        marked = re.sub(r"([*_<`|~\\])", r"\\\1", line.strip())
+        lines.append(f"- {marked}" if line.startswith("  ") else f"**{marked}**\n" if marked else "")
+    return "\n".join(lines) + f"\n\n{shares}\n"
+
+
+def ways(_) -> str:
+    """What each way of beginning and learning brings, by compare_gen.py."""
+    half = OUTPUT / "corpus" / "roundabout"
+    half.mkdir(parents=True, exist_ok=True)
+    for mode in ("train", "test"):
+        text = (SCRIPTS / "data" / "mini" / f"ratings_{mode}.txt").read_text(encoding="utf-8")
+        lines = text.splitlines(keepends=True)
+        kept = [line for line in lines[1:] if mode == "test" or int(line.split("\t")[0]) <= 1598]
+        (half / f"ratings_{mode}.txt").write_text("".join([lines[0], *kept]), encoding="utf-8")
+    before, rows = "", []
+    for label, *flags in (
+            ["`train_gen-0.py`"],
+            ["`--keep_control_words`: 빈 채로 시작", "--keep_control_words"],
+            ["에둘러 말하는 리뷰 1,398개만", "--downstream_corpus_root_dir", half.parent,
+             "--downstream_corpus_name", half.name],
+            ["`--contrast_weight 1 --epochs 1`", "--contrast_weight", 1, "--epochs", 1],
+            ["`--contrast_weight 1`", "--contrast_weight", 1]):
+        record, _ = trained("way", *flags)
+        told = run("compare_gen.py", "--downstream_model_dir", OUTPUT / "way", "--samples", 500)
+        before, after = re.findall(r"^\| 파인튜닝 . \| (.*) \|$", told, re.MULTILINE)
+        rows.append([label, after, f"{record['seconds']:.0f}"])
+    return table("| | 긍정 | 부정 | 둘 다 | 글자당 비트 | 학습 시간(초) |", [["파인튜닝하지 않음", before, ""], *rows])
+
+
+def recipes(_) -> str:
+    rows = []
+    for flags in ("--max_seq_length 32 --recipe book", "--max_seq_length 32", "--batch_size 32"):
+        epoch = best(trained("recipe", *flags.split())[0])
+        rows.append(
+            [f"`task3-gen/train_gen-0.py {flags}`", f"{epoch['val_loss']:.3f}", f"{epoch['val_bits_per_char']:.3f}"])
+    return table("| 명령 | val_loss | val_bits_per_char |", rows)
+
+
+def untouched(_) -> str:
+    told = run("eval_gen.py", "--report_dir", OUTPUT / "untouched")
+    return told[told.index("| |") : told.rindex("|") + 1] + "\n"
+
+
+def ladder(before: str) -> str:
+    """The rungs that have a report; the others, and what people wrote, as they were before."""
+    there = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines()[2:]}
+    for name, label in RUNGS.items():
+        if (LADDER / name / "report.json").is_file():
+            report = read(LADDER / name / "report.json")
+            both, wrote, human = report["control"]["둘 다"], report["diversity"]["model"], report["diversity"]["human"]
+            low, high = both["interval"]
+            shares = f"{both['accuracy']:.1%} ({low * 100:.1f}–{high * 100:.1f})"
+            row = [label, f"{report['bits_per_char']:.3f}", shares, *_of_texts(wrote, f"{report['ended']:.1%}")]
+            there[label] = f"| {' | '.join(row)} |"
+            people = ["*사람이 쓴 테스트 리뷰*", "", f"{both['human_accuracy']:.1%}", *_of_texts(human, "")]
+            there[people[0]] = f"| {' | '.join(people)} |"
+    order = [*RUNGS.values(), "*사람이 쓴 테스트 리뷰*"]
+    return "\n".join([*before.splitlines()[:2], *(there[label] for label in order if label in there)]) + "\n"
+
+
+def _of_texts(of: dict, ended: str) -> list[str]:
+    return [f"{of['distinct_2']:.3f}", f"{of['repeated_4grams']:.1%}", f"{of['mean_syllables']:.1f}", ended,
+            f"{of['verbatim']:.1%}", f"{of['verbatim_long']:.1%}"]
+
+
+def samples(before: str) -> str:
+    if not (LADDER / "nsmc" / "report.json").is_file():
+        return before
+    texts = read(LADDER / "nsmc" / "report.json")["samples"]
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1)) + "\n"
+
+
+FIGURES = {function.__name__: function for function in (
+    demo, compare, ways, recipes, untouched, ladder, samples)}
+
+
+def write_examples() -> None:
+    """What the ``>>>`` lines of the documents give today. See with ``git diff`` that nothing but figures changed."""
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        test = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
+        lines, given = text.splitlines(keepends=True), []
+
+        class Runner(doctest.DocTestRunner):
+            def report_failure(self, out, test, example, got):
+                given.append((example, got))  # noqa: B023
+
+        Runner(optionflags=doctest.ELLIPSIS, verbose=False).run(test, out=lambda text: None)
+        for example, got in reversed(given):
+            start = example.lineno + example.source.count("\n")
+            lines[start : start + example.want.count("\n")] = got.splitlines(keepends=True)
+        page.write_text("".join(lines), encoding="utf-8")
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - FIGURES.keys() - {"examples"}
+    if unknown:
+        raise SystemExit(f"없는 그림: {', '.join(unknown)}. 있는 것: {', '.join([*FIGURES, 'examples'])}")
+    for name, function in FIGURES.items():
+        for page in PAGES if not names or name in names else ():
+            file = REPOSITORY / page
+            for mark in MARKED.finditer(file.read_text(encoding="utf-8")):
+                if mark[2] == name:
+                    made = function(mark[3])
+                    text = file.read_text(encoding="utf-8")
+                    file.write_text(text.replace(mark[0], mark[1] + made + mark[4]), encoding="utf-8")
+                    print(f"{page}: {name}", file=sys.stderr)
+    if not names or "examples" in names:
+        sys.path.insert(0, str(SCRIPTS))
+        write_examples()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
