@@ -88,6 +88,13 @@ def test_the_surprise_at_a_word_is_by_bayes_rule(tiny_model, reviews):
             -torch.stack(likelihoods).log_softmax(dim=0)[own].item(), abs=1e-3)
 
 
+def test_a_text_without_a_word_has_no_surprise(tiny_model, reviews):
+    batch, words = reviews
+    batch["input_ids"][3, 0] = 9
+    with pytest.raises(ValueError, match="begin with one of the control words"):
+        control_losses(tiny_model, batch, words)
+
+
 def test_with_the_contrast_a_model_tells_the_words_apart_sooner(make_args, tiny_folder, tokenizer, reviews):
     def surprise(**changes):
         _, task = run_fit(make_args(epochs=4, **changes))

@@ -123,9 +123,15 @@ def control_losses(model, batch: dict[str, torch.Tensor], words: torch.Tensor,
     By Bayes' rule: the text's likelihood after its own word over the sum of those after each of K ``words``
     (K, tokens of a word), for which each text is computed K times. Source: Krause et al. (2020), "GeDi: Generative
     discriminator guided sequence generation", section 4, here with the sum over a text instead of the mean.
+
+    Raises:
+        ValueError: a text begins with none of the words.
     """
     ids, words = batch["input_ids"], words.to(batch["input_ids"].device)
-    own_word = (ids[:, None, : words.shape[1]] == words).all(dim=2).int().argmax(dim=1)
+    begins = (ids[:, None, : words.shape[1]] == words).all(dim=2)
+    if not begins.any(dim=1).all():
+        raise ValueError("each text has to begin with one of the control words")
+    own_word = begins.int().argmax(dim=1)
     after_each = {name: tensor.repeat_interleave(len(words), dim=0) for name, tensor in batch.items()}
     after_each["input_ids"][:, : words.shape[1]] = words.repeat(len(ids), 1)
     losses, own = token_losses(model, after_each, plain_head)
