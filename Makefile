@@ -56,15 +56,15 @@ short-rungs: .venv/installed
 	$(EVAL) --downstream_model_dir output/ladder/mini
 
 ladder: short-rungs
-	$(TRAIN)/scratch $(NSMC) --epochs 1 --pretrained_model_name output/ladder/untrained
+	$(TRAIN)/scratch $(NSMC) --recipe standard --epochs 1 --pretrained_model_name output/ladder/untrained
 	$(EVAL) --downstream_model_dir output/ladder/scratch
-	$(TRAIN)/nsmc $(NSMC) --epochs 1
+	$(TRAIN)/nsmc $(NSMC) --recipe standard --epochs 1
 	$(EVAL) --downstream_model_dir output/ladder/nsmc
 	$(TRAIN)/book $(NSMC) --epochs 1 --recipe book --max_seq_length 32
 	$(EVAL) --downstream_model_dir output/ladder/book
-	$(TRAIN)/contrast $(NSMC) --epochs 1 --contrast_weight 1
+	$(TRAIN)/contrast $(NSMC) --epochs 1
 	$(EVAL) --downstream_model_dir output/ladder/contrast
-	$(TRAIN)/longer $(NSMC) --epochs 2
+	$(TRAIN)/longer $(NSMC) --recipe standard --epochs 2
 	$(EVAL) --downstream_model_dir output/ladder/longer
 
 # 문서의 표와 글 가운데 kogpt-mini에서 나온 것을 다시 만듭니다. 사다리는 NSMC가 있으면 짧은 칸만 다시 하고, 긴 칸은

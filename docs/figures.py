@@ -24,7 +24,7 @@ MARKED = re.compile(r"(<!-- figure: ([\w-]+) -->\n)(.*?)(<!-- /figure -->)", re.
 RUNGS = {  # in output/ladder, as `make ladder` names them
     "untrained": "학습 전(무작위 가중치)", "pretrained": "사전 학습만", "scratch": "사전 학습 없이 NSMC로 파인튜닝",
     "mini": "사전 학습하고 작은 말뭉치로 파인튜닝", "nsmc": "사전 학습하고 NSMC로 파인튜닝", "longer": "그것을 두 에폭",
-    "contrast": "한 에폭을 `--contrast_weight 1`로", "book": "한 에폭을 `--recipe book`으로(책의 길이 32토큰)"}
+    "contrast": "한 에폭을 `--recipe contrast`로", "book": "한 에폭을 `--recipe book`으로(책의 길이 32토큰)"}
 
 
 def run(script: str, *flags) -> str:
@@ -67,7 +67,7 @@ def demo(_) -> str:
         raise SystemExit(f"{script}: 시간과 val_loss를 적은 줄을 찾지 못했습니다.")
     script.write_text(text, encoding="utf-8")
     return table("| 명령 | 시간 | val_loss | 글자당 비트 |", [[
-        "`task3-gen/train_gen-0.py` (작은 말뭉치 2,700개, 2에폭)", f"{seconds:.0f}초 (학습 {record['seconds']:.0f}초)",
+        "`task3-gen/train_gen-0.py` (작은 말뭉치 2,700개)", f"{seconds:.0f}초 (학습 {record['seconds']:.0f}초)",
         f"{epoch['val_loss']:.3f}", f"{epoch['val_bits_per_char']:.3f}"]])
 
 
@@ -92,14 +92,14 @@ def ways(_) -> str:
         lines = text.splitlines(keepends=True)
         kept = [line for line in lines[1:] if mode == "test" or int(line.split("\t")[0]) <= 1598]
         (half / f"ratings_{mode}.txt").write_text("".join([lines[0], *kept]), encoding="utf-8")
-    before, rows = "", []
+    before, rows, standard = "", [], ("--recipe", "standard", "--epochs", 2)
     for label, *flags in (
             ["`train_gen-0.py`"],
-            ["`--keep_control_words`: 빈 채로 시작", "--keep_control_words"],
-            ["에둘러 말하는 리뷰 1,398개만", "--downstream_corpus_root_dir", half.parent,
-             "--downstream_corpus_name", half.name],
-            ["`--contrast_weight 1 --epochs 1`", "--contrast_weight", 1, "--epochs", 1],
-            ["`--contrast_weight 1`", "--contrast_weight", 1]):
+            ["`--epochs 2`", "--epochs", 2],
+            ["`--recipe standard --epochs 2`", *standard],
+            ["`--recipe standard --epochs 2 --keep_control_words`: 빈 채로 시작", *standard, "--keep_control_words"],
+            ["`--recipe standard --epochs 2`, 에둘러 말하는 리뷰 1,398개만", *standard,
+             "--downstream_corpus_root_dir", half.parent, "--downstream_corpus_name", half.name]):
         record, _ = trained("way", *flags)
         told = run("compare_gen.py", "--downstream_model_dir", OUTPUT / "way", "--samples", 500)
         before, after = re.findall(r"^\| 파인튜닝 . \| (.*) \|$", told, re.MULTILINE)
@@ -109,7 +109,9 @@ def ways(_) -> str:
 
 def recipes(_) -> str:
     rows = []
-    for flags in ("--max_seq_length 32 --recipe book", "--max_seq_length 32", "--batch_size 32"):
+    for flags in ("book --epochs 2 --max_seq_length 32", "standard --epochs 2 --max_seq_length 32",
+                  "standard --epochs 2", "standard --epochs 2 --batch_size 32"):
+        flags = f"--recipe {flags}"
         epoch = best(trained("recipe", *flags.split())[0])
         rows.append(
             [f"`task3-gen/train_gen-0.py {flags}`", f"{epoch['val_loss']:.3f}", f"{epoch['val_bits_per_char']:.3f}"])

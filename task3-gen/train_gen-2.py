@@ -58,11 +58,10 @@ if __name__ == "__main__":
                                 collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
     # 4. 모델과 태스크: 긍정과 부정은 '최고', '최악'처럼 뜻이 가까운 낱말들의 평균에서 시작합니다.
-    from ratsnlp.nlpbook.generation import GenerationTask
-
     model = load_model(args.pretrained_model_name, tokenizer)
     if not args.keep_control_words:
         initialize_control_words(model, tokenizer, corpus.control_words)
+    from ratsnlp.nlpbook.generation import GenerationTask  # Lightning까지 불러오는 데 몇 초
     task = GenerationTask(model, args)
 
     # 5. 학습: 에폭이 끝날 때마다 가장 좋은 체크포인트를 남깁니다.

@@ -100,15 +100,13 @@ def test_with_the_contrast_a_model_tells_the_words_apart_sooner(make_args, tiny_
         _, task = run_fit(make_args(epochs=4, **changes))
         return control_losses(task.model.eval(), *reviews)[1].mean().item()
 
-    assert surprise(contrast_weight=1.0) < surprise() - 0.05
+    assert surprise(recipe="contrast") < surprise() - 0.05
 
 
 def test_the_contrast_needs_two_words_of_the_same_length(make_args, tmp_path, tokenizer):
     file = tmp_path / "slice" / "ratings_train.txt"
-    args = make_args(contrast_weight=1.0)
+    args = make_args(recipe="contrast")
     file.write_text("\n".join(line for line in file.read_text(encoding="utf-8").splitlines() if line[-1] != "0"),
                     encoding="utf-8")
-    with pytest.raises(UserError, match="contrast_weight: 토큰 수가 같은 제어 단어가 둘 이상 .*긍정 1개"):
+    with pytest.raises(UserError, match="recipe: contrast에는 .*둘 이상 .*긍정 1개.*standard로"):
         run_fit(args)
-    with pytest.raises(UserError, match="contrast_weight: --recipe book에는 없는 설정인데 1.0"):
-        make_args(contrast_weight=1.0, recipe="book")

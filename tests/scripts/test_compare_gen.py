@@ -21,10 +21,10 @@ def test_fine_tuning_with_its_defaults_teaches_the_two_words(tmp_path):
     told = shares(done.stdout)
     before, after = told["파인튜닝 전"], told["파인튜닝 후"]
     assert before[3] < 50 < before[4]  # its 95 % interval holds the half that chance gives
-    assert after[2] >= 70  # of 200 texts: 81.3 % of more
-    assert after[3] > before[4] + 5
+    assert after[2] >= 78  # of 200 texts; of 1,000 it is 89.0
+    assert after[3] > before[4] + 10
     bits = [float(bits) for bits in re.findall(r"\| ([\d.]+) \|$", done.stdout, re.MULTILINE)]
-    assert bits[1] < bits[0] - 0.2
+    assert bits[1] < bits[0] - 0.15
     assert [len(re.findall(rf"^  [○×] {word}", done.stdout, re.MULTILINE)) for word in ("긍정", "부정")] == [10, 10]
 
 

@@ -62,11 +62,8 @@ class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArgu
     """ratsnlp 1.0.53's fields in its order, then what is new here."""
 
     recipe: str = argument(
-        "standard", "학습 방법: standard, 또는 ratsnlp 1.0.53과 똑같이 계산하는 book", choices=("standard", "book"),
-        group="학습")
-    contrast_weight: float = argument(
-        0.0, "같은 리뷰가 다른 제어 단어 뒤에서는 덜 나오게 하는 손실의 비중(0이면 쓰지 않음. 쓰면 시간이 두 배)",
-        minimum=0, maximum=100, group="학습")
+        "standard", "학습 방법: standard, 제어 단어를 더 잘 따르게 하는 contrast(시간은 두 배), "
+        "또는 ratsnlp 1.0.53과 똑같이 계산하는 book", choices=("standard", "contrast", "book"), group="학습")
     keep_control_words: bool = argument(
         False, "긍정과 부정의 임베딩을 모델에 있는 그대로 두고 시작합니다: 이미 파인튜닝한 모델을 더 학습할 때",
         group="모델")
@@ -81,9 +78,8 @@ class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArgu
                 f"{self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
-        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer",
-                     "contrast_weight"):
-            if self.recipe == "book" and getattr(self, name) != getattr(GenerationTrainArguments, name):
+        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer"):
+            if self.recipe == "book" and getattr(self, name) != getattr(OptimizerArguments, name):
                 raise UserError(
                     f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
         if self.fp16:

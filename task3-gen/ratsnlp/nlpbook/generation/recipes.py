@@ -1,5 +1,5 @@
-"""How a batch becomes a step: the recipe of this library, and the book's, each with its loss, optimizer, order,
-precision and clipping."""
+"""How a batch becomes a step: the recipe of this library, one that sees the control words, and the book's, each with
+its loss, optimizer, order, precision and clipping."""
 
 import torch
 from torch.utils.data import RandomSampler, Sampler
@@ -39,12 +39,8 @@ class StandardRecipe:
         over a batch of short reviews would give their tokens several times the weight of a long review's. Its divisor
         is one number for the whole run.
         """
-        if self.control_words is None:
-            losses, _ = token_losses(model, batch, plain_head)
-            return losses.sum() / self.tokens_per_step, losses.mean().detach()
-        losses, of_words = control_losses(model, batch, self.control_words, plain_head)
-        contrast = self.args.contrast_weight * of_words.sum() / self.args.batch_size
-        return losses.sum() / self.tokens_per_step + contrast, losses.mean().detach()
+        losses, _ = token_losses(model, batch, plain_head)
+        return losses.sum() / self.tokens_per_step, losses.mean().detach()
 
     def val_loss(self, model, batch, losses: torch.Tensor) -> tuple[torch.Tensor, int]:
         """The mean of ``losses`` (nats, those of the batch's tokens), and how much the batch weighs in the
@@ -56,7 +52,6 @@ class StandardRecipe:
 
         args = self.args
         self.tokens_per_step = float(args.batch_size * dataset.lengths.mean())
-        self.control_words = _control_words(dataset) if args.contrast_weight else None
         kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
         optimizer = kind(
             parameter_groups(model, args.weight_decay), lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
@@ -70,18 +65,34 @@ class StandardRecipe:
             torch.nn.utils.clip_grad_norm_(parameters, self.args.max_grad_norm)
 
 
+class ContrastRecipe(StandardRecipe):
+    """The standard recipe with a loss that also sees the control words: a review is to be likelier after its own than
+    after any other. Half of it is what the model learns of the review, half what it would tell of the word from the
+    review (:func:`~.loss.control_losses`). Each step takes as many times as long as there are words."""
+
+    def training_loss(self, model, batch, plain_head: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        losses, of_words = control_losses(model, batch, self.control_words, plain_head)
+        loss = losses.sum() / self.tokens_per_step + of_words.sum() / self.args.batch_size
+        return loss, losses.mean().detach()
+
+    def optimizer(self, model, dataset, total_steps: int, fused: bool) -> dict | torch.optim.Optimizer:
+        self.control_words = _control_words(dataset)
+        return super().optimizer(model, dataset, total_steps, fused)
+
+
 def _control_words(dataset) -> torch.Tensor:
     """The token ids of the control words that the texts of ``dataset`` begin with: (K, tokens of a word).
 
     Raises:
         UserError: there are fewer than two, or they differ in length.
     """
-    ids = [dataset.tokenizer.encode(word, add_special_tokens=False) for word in dataset.prompts if word]
+    words = [word for word in dataset.prompts if word]
+    ids = [dataset.tokenizer.encode(word, add_special_tokens=False) for word in words]
     if len(ids) < 2 or len({len(word) for word in ids}) > 1:
-        counts = ", ".join(f"{word} {len(tokens)}개" for word, tokens in zip(dataset.prompts, ids, strict=False))
+        counts = ", ".join(f"{word} {len(tokens)}개" for word, tokens in zip(words, ids, strict=True))
         raise UserError(
-            "contrast_weight: 토큰 수가 같은 제어 단어가 둘 이상 있어야 하는데 "
-            f"{counts or '하나도 없습니다'}. 0으로 두세요.")
+            "recipe: contrast에는 토큰 수가 같은 제어 단어가 둘 이상 있어야 하는데 "
+            f"{counts or '하나도 없습니다'}. --recipe standard로 학습하세요.")
     return torch.tensor(ids)
 
 
@@ -117,7 +128,7 @@ class BookRecipe:
 
 
 def recipe_of(args) -> StandardRecipe | BookRecipe:
-    return {"standard": StandardRecipe, "book": BookRecipe}[args.recipe](args)
+    return {"standard": StandardRecipe, "contrast": ContrastRecipe, "book": BookRecipe}[args.recipe](args)
 
 
 def training_sampler(dataset, args) -> Sampler:
