@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from helpers import run_fit
+from helpers import HUB_NAMES, run_fit
 
 from ratsnlp.nlpbook import UserError, data_collator
 from ratsnlp.nlpbook.generation import (
@@ -35,6 +35,15 @@ def test_a_word_of_several_tokens_is_left_as_it_is_and_named(tiny_folder, caplog
     assert torch.equal(model.get_input_embeddings().weight, before)
     with pytest.raises(ValueError):
         blank_control_words(model, tokenizer, ["뷁스럽다"])
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_hub_models_have_a_token_for_each_word(hub, number):
+    model, tokenizer = load_pretrained(HUB_NAMES[number])
+    before = model.get_input_embeddings().weight.detach().clone()
+    initialize_control_words(model, tokenizer, NsmcCorpus.control_words)
+    changed = (model.get_input_embeddings().weight != before).any(dim=1).nonzero().flatten().tolist()
+    assert sorted(tokenizer.decode(token) for token in changed) == ["긍정", "부정"]
 
 
 def test_a_blank_word_is_the_mean_of_all_others(tiny_folder):

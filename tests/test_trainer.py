@@ -92,6 +92,14 @@ def test_a_second_run_keeps_the_first_ones_checkpoint(make_args, tmp_path):
     assert len(list((tmp_path / "out").glob("epoch=*.ckpt"))) == 2
 
 
+def test_a_second_run_that_ends_worse_says_what_the_other_scripts_take(make_args, tmp_path, caplog):
+    run_fit(make_args(epochs=1))
+    (first,) = (tmp_path / "out").glob("epoch=*.ckpt")
+    assert "예전 체크포인트" not in caplog.text
+    run_fit(make_args(epochs=1, learning_rate=1e-6))
+    assert f"다른 스크립트는 그것을 씁니다: {first.name}. 이번 것을 쓰려면 그 파일을 지우거나" in caplog.text
+
+
 def test_another_models_folder_is_not_overwritten(make_args, tmp_path, tokenizer):
     args = make_args(epochs=1)
     run_fit(args)

@@ -80,7 +80,8 @@ class RunRecord(Callback):
         lowest = self.folder.best_checkpoint().name
         if lowest != best.name:
             logger.warning(
-                "이 폴더에는 val_loss가 더 낮은 예전 체크포인트가 있습니다: %s. serve_gen은 그것을 씁니다.", lowest)
+                "이 폴더에는 val_loss가 더 낮은 예전 체크포인트가 있어, 다른 스크립트는 그것을 씁니다: %s. "
+                "이번 것을 쓰려면 그 파일을 지우거나, 다른 --downstream_model_dir에 학습하세요.", lowest)
 
     def on_exception(self, trainer, module, exception):
         if not self.record:
