@@ -21,7 +21,7 @@ from ratsnlp.nlpbook.generation import (
     agreement,
     bits_per_character,
     combined_agreement,
-    load_finetuned,
+    load_for_inference,
     load_pretrained,
     reviews_by_word,
     sample_texts,
@@ -38,7 +38,7 @@ if __name__ == "__main__":
     judge = PolarityJudge.load(nlpbook.BUNDLED_DATA / "judge/judge.npz")
     models = {
         "파인튜닝 전": partial(load_pretrained, args.pretrained_model_name),
-        "파인튜닝 후": partial(load_finetuned, args.downstream_model_dir),
+        "파인튜닝 후": partial(load_for_inference, args),
     }
 
     rows = []

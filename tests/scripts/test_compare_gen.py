@@ -28,7 +28,7 @@ def test_fine_tuning_with_its_defaults_teaches_the_two_words(tmp_path):
     assert [len(re.findall(rf"^  [○×] {word}", done.stdout, re.MULTILINE)) for word in ("긍정", "부정")] == [10, 10]
 
 
-def test_it_knows_what_was_fine_tuned_or_asks(finetuned_folder, tmp_path):
+def test_it_knows_what_was_fine_tuned_or_asks(finetuned_folder, tiny_folder, tmp_path):
     done = run_script("compare_gen.py", "--downstream_model_dir", finetuned_folder, "--samples", 3, "--limit", 20)
     assert done.returncode == 0, done.stderr[-3000:]
     assert set(shares(done.stdout)) == {"파인튜닝 전", "파인튜닝 후", "사람의"}
@@ -36,5 +36,9 @@ def test_it_knows_what_was_fine_tuned_or_asks(finetuned_folder, tmp_path):
     (copy / "train_record.json").unlink()
     assert "무엇을 파인튜닝했는지 알 수 없습니다. --pretrained_model_name kogpt-mini처럼" in user_error(
         run_script("compare_gen.py", "--downstream_model_dir", copy))
+    (copy / "config.json").unlink()  # as ratsnlp 1.0.53 left its folders
+    told = run_script("compare_gen.py", "--downstream_model_dir", copy, "--pretrained_model_name", tiny_folder,
+                      "--samples", 3, "--limit", 20)
+    assert set(shares(told.stdout)) == {"파인튜닝 전", "파인튜닝 후", "사람의"}
     assert "체크포인트(…val_loss=….ckpt)가 없습니다" in user_error(
         run_script("compare_gen.py", "--downstream_model_dir", tmp_path, "--pretrained_model_name", "kogpt-mini"))

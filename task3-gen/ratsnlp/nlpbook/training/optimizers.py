@@ -59,7 +59,9 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is None:
                     continue
                 state = self.state[matrix]
-                average = state.setdefault("momentum_buffer", torch.zeros_like(matrix))
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(matrix)
+                average = state["momentum_buffer"]
                 average.lerp_(matrix.grad, 1 - group["momentum"])
                 update = orthogonalize(matrix.grad.lerp(average, group["momentum"]))  # Nesterov's
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])
