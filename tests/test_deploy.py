@@ -53,7 +53,7 @@ def test_numbers_and_numeric_strings_are_taken_alike(client, calls):
         ("max_length", ""), ("max_length", None), ("max_length", True), ("max_length", [50]), ("max_length", "30.7"),
         ("max_length", 30.7), ("max_length", "오십"), ("max_length", 100_000), ("max_length", 0),
         ("min_length", -5), ("min_length", 51), ("top_p", 0), ("top_p", -0.5), ("top_p", 2), ("top_p", "nan"),
-        ("top_k", 0), ("top_k", -3), ("top_k", 1e9), ("top_k", "1e400"),
+        ("top_k", -1), ("top_k", -3), ("top_k", 1e9), ("top_k", "1e400"),
         ("repetition_penalty", 0.5), ("repetition_penalty", float("inf")), ("no_repeat_ngram_size", -1),
         ("temperature", -1), ("temperature", float("nan")), ("temperature", 1e-40), ("temperature", 10**400)]],
 ])

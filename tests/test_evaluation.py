@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ratsnlp.nlpbook import UserError
+from ratsnlp.nlpbook.evaluation.agreement import agreement, combined_agreement
 from ratsnlp.nlpbook.evaluation.bits import bits_per_character
-from ratsnlp.nlpbook.evaluation.judge import PolarityJudge, agreement, combined_agreement, polarities
 from ratsnlp.nlpbook.evaluation.metrics import (
     distinct,
     diversity,
@@ -17,7 +17,8 @@ from ratsnlp.nlpbook.evaluation.metrics import (
     verbatim,
     wilson_interval,
 )
-from ratsnlp.nlpbook.generation import GenerationExample, NsmcCorpus, load_pretrained, sample_texts
+from ratsnlp.nlpbook.generation import GenerationExample, NsmcCorpus, PolarityJudge, load_pretrained, sample_texts
+from ratsnlp.nlpbook.generation.judge import polarities
 from ratsnlp.nlpbook.paths import BUNDLED_DATA
 
 

@@ -27,7 +27,8 @@ def test_what_is_not_named_is_left_to_transformers():
 
 
 def test_a_temperature_of_zero_is_greedy_search():
-    assert DecodingOptions(temperature=0).generate_arguments() == {"do_sample": False, "temperature": 1.0}
+    assert DecodingOptions(temperature=0).generate_arguments() == {"do_sample": False}
+    assert DecodingOptions(temperature=0, do_sample=True, top_p=0.9).generate_arguments() == {"do_sample": False}
 
 
 @pytest.mark.parametrize(("named", "message"), [

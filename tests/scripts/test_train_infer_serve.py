@@ -54,7 +54,7 @@ def test_train_then_infer_then_serve(place, number, request):
         assert status == 200
         assert answer["result"].startswith("긍정")
         assert post(served.port, greedy) == (status, answer)
-        status, answer = post(served.port, {"prompt": "긍정", "max_length": 2048, "min_length": 1, "top_k": 0})
+        status, answer = post(served.port, {"prompt": "긍정", "max_length": 2048, "min_length": 1, "top_k": -1})
         assert status == 400
         assert answer["error"].startswith("top_k")
         status, answer = post(served.port, {"prompt": "가" * 3000, "max_length": 100})

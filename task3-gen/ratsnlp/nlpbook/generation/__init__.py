@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ..evaluation.agreement import agreement as agreement
+    from ..evaluation.agreement import combined_agreement as combined_agreement
+    from ..evaluation.agreement import reviews_by_word as reviews_by_word
     from ..evaluation.bits import bits_per_character as bits_per_character
-    from ..evaluation.judge import PolarityJudge as PolarityJudge
-    from ..evaluation.judge import agreement as agreement
-    from ..evaluation.judge import combined_agreement as combined_agreement
-    from ..evaluation.judge import reviews_by_word as reviews_by_word
     from ..evaluation.metrics import diversity as diversity
     from ..evaluation.report import report_table as report_table
     from ..evaluation.report import write_report as write_report
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from .datasets import load_text_datasets as load_text_datasets
     from .features import GenerationExample as GenerationExample
     from .features import GenerationFeatures as GenerationFeatures
+    from .judge import PolarityJudge as PolarityJudge
     from .models import load_checkpoint as load_checkpoint
     from .models import load_finetuned as load_finetuned
     from .models import load_for_inference as load_for_inference
@@ -45,10 +45,13 @@ if TYPE_CHECKING:
     from .prompts import readable as readable
     from .recipes import training_sampler as training_sampler
     from .samples import sample_texts as sample_texts
+    from .settings import ALL_SETTINGS as ALL_SETTINGS
+    from .settings import BEYOND as BEYOND
     from .settings import SETTINGS as SETTINGS
     from .task import GenerationTask as GenerationTask
     from .texts import read_texts as read_texts
     from .tokenizer import train_tokenizer as train_tokenizer
+    from .trace import traced as traced
 
 _OLD_NAMES = {
     "begin_as": "initialize_control_words",

@@ -1,4 +1,4 @@
-"""A judge of polarity, and how often it takes a text for what was asked for."""
+"""A judge of polarity: it tells a review that praises from one that does not."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -8,8 +8,8 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import whole_file
-from ..generation.features import GenerationExample
-from .metrics import wilson_interval
+from ..paths import BUNDLED_DATA
+from .features import GenerationExample
 
 
 class PolarityJudge:
@@ -48,8 +48,8 @@ class PolarityJudge:
         return judge
 
     @classmethod
-    def load(cls, file: str | Path) -> "PolarityJudge":
-        """What :meth:`save` wrote."""
+    def load(cls, file: str | Path = BUNDLED_DATA / "judge" / "judge.npz") -> "PolarityJudge":
+        """What :meth:`save` wrote; the one that ships with the repository has learnt from NSMC's training reviews."""
         with np.load(file) as kept:
             return cls(kept["coefficients"], float(kept["intercept"]))
 
@@ -58,9 +58,13 @@ class PolarityJudge:
         with whole_file(file) as unfinished, open(unfinished, "wb") as opened:
             np.savez_compressed(opened, coefficients=self.coefficients, intercept=self.intercept)
 
+    def log_odds(self, texts: Iterable[str]) -> np.ndarray:
+        """ln p(긍정) - ln p(부정) of each of N texts: (N,)."""
+        return _ngrams(texts, len(self.coefficients)) @ self.coefficients.astype(np.float32) + self.intercept
+
     def says_positive(self, texts: Iterable[str]) -> np.ndarray:
         """Whether each of N texts is 긍정: (N,)."""
-        return _ngrams(texts, len(self.coefficients)) @ self.coefficients + self.intercept > 0
+        return self.log_odds(texts) > 0
 
 
 def _ngrams(texts: Iterable[str], features: int):
@@ -72,49 +76,6 @@ def _ngrams(texts: Iterable[str], features: int):
     ).transform(texts)
 
 
-def reviews_by_word(examples: Iterable[GenerationExample], words: Sequence[str]) -> dict[str, list[str]]:
-    """The texts of each control word, without it.
-
-    Raises:
-        UserError: a word has none, so that there would be nothing to compare with.
-    """
-    found = {word: [example.own_text for example in examples if example.control.startswith(word)] for word in words}
-    for word, texts in found.items():
-        if not texts:
-            raise UserError(f"테스트 리뷰 가운데 {word}이 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
-    return found
-
-
 def polarities(examples: Iterable[GenerationExample]) -> np.ndarray:
     """Whether each of N examples is 긍정: (N,)."""
     return np.asarray([example.control.startswith("긍정") for example in examples])
-
-
-def agreement(judge: PolarityJudge, word: str, written: Sequence[str], human: Sequence[str]) -> dict:
-    """How many of the texts ``written`` after the control word ``word`` the judge takes for such,
-    with the 95 % interval of their share, and how many of those that people wrote under that label.
-
-    Raises:
-        UserError: there are no human texts to compare with.
-    """
-    if not human:
-        raise UserError(f"테스트 리뷰 가운데 {word}이 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
-    counts = {}
-    for name, texts in (("written", written), ("human", human)):
-        counts |= {name: len(texts), f"{name}_right": int((judge.says_positive(texts) == (word == "긍정")).sum())}
-    return counts | _shares(counts)
-
-
-def _shares(counts: dict) -> dict:
-    return {
-        "accuracy": counts["written_right"] / counts["written"],
-        "interval": wilson_interval(counts["written_right"], counts["written"]),
-        "human_accuracy": counts["human_right"] / counts["human"]}
-
-
-def combined_agreement(control: dict[str, dict]) -> dict:
-    """The :func:`agreement` of all control words together."""
-    counts = {
-        name: sum(each[name] for each in control.values())
-        for name in ("written", "written_right", "human", "human_right")}
-    return counts | _shares(counts)

@@ -1,0 +1,131 @@
+"""Many settings and seeds in one batch: each row is decoded as if it were alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from .trace import Trace, TracedProcessors
+
+ROWS = 256  # of a batch
+
+
+@dataclass
+class Run:
+    """Arguments of ``model.generate``, the seeds from which it is to begin, and what came of it.
+
+    ``texts`` has the token ids of each seed, the prompt's and what follows up to eos where it came to that.
+    """
+
+    arguments: dict
+    seeds: Sequence[int]
+    texts: list[torch.Tensor] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether it cannot share a batch: beams compete with each other, and another way to decode is on its own."""
+        return self.arguments.get("num_beams", 1) > 1 or "custom_generate" in self.arguments
+
+
+def generate_batched(model, input_ids: torch.Tensor, runs: Sequence[Run]) -> None:
+    """Continue the prompt ``input_ids`` (1, T) by every run, and fill in its texts and its trace.
+
+    A text is the one that ``model.generate`` gives alone after ``manual_seed(seed)``: each row has the logits
+    processors of its own call and a random generator of its own. The global random state stays as it is.
+    """
+    together = []
+    for run in runs:
+        run.texts, run.trace = [], Trace()
+        if run.goes_alone:
+            _alone(model, input_ids, run)
+        else:
+            together += [(run, seed) for seed in run.seeds]
+    for start in range(0, len(together), ROWS):
+        _together(model, input_ids, together[start : start + ROWS])
+
+
+def _alone(model, input_ids: torch.Tensor, run: Run) -> None:
+    from .trace import traced
+
+    devices = [model.device] if model.device.type == "cuda" else []
+    for number, seed in enumerate(run.seeds):
+        if number and not run.arguments.get("do_sample"):
+            run.texts.append(run.texts[0])
+            continue
+        with torch.random.fork_rng(devices), traced(model) as trace:
+            torch.manual_seed(seed)
+            (text,) = model.generate(input_ids, attention_mask=torch.ones_like(input_ids), **run.arguments)
+        run.texts.append(_ended(text, input_ids.shape[1], model.generation_config.eos_token_id))
+        for name, counts in trace.counts.items():
+            run.trace.counts.setdefault(name, []).extend(counts)
+
+
+def _together(model, input_ids: torch.Tensor, rows: list[tuple[Run, int]]) -> None:
+    parts, position = [], 0
+    while position < len(rows):
+        run = rows[position][0]
+        seeds = [seed for other, seed in rows[position:] if other is run]
+        prompts = input_ids.expand(len(seeds), -1)
+        processors, config = model.generate(
+            prompts, attention_mask=torch.ones_like(prompts), custom_generate=_prepared, **run.arguments)
+        generators = [torch.Generator(model.device).manual_seed(seed) for seed in seeds] if config.do_sample else None
+        traced = TracedProcessors(processors, run.trace, config.eos_token_id)
+        parts.append(_Part(run, slice(position, position + len(seeds)), traced, generators, config.max_length))
+        position += len(seeds)
+    prompts = input_ids.expand(len(rows), -1)
+    written = model.generate(
+        prompts, attention_mask=torch.ones_like(prompts), custom_generate=_sample_by(_EachRowsOwn(parts)),
+        do_sample=False, max_length=max(part.max_length for part in parts))
+    for part in parts:
+        for text in written[part.rows]:
+            text = _ended(text, input_ids.shape[1], model.generation_config.eos_token_id)
+            part.run.texts.append(text[: part.max_length])
+
+
+def _prepared(model, input_ids, logits_processor, stopping_criteria, generation_config, **_):
+    """What ``model.generate`` has prepared for the call, instead of the call."""
+    return logits_processor, generation_config
+
+
+def _sample_by(logits_processor: LogitsProcessor):
+    def decode(model, input_ids, logits_processor, stopping_criteria, generation_config, own=logits_processor, **more):
+        return model._sample(input_ids, LogitsProcessorList([own]), stopping_criteria, generation_config, **more)
+
+    return decode
+
+
+@dataclass
+class _Part:
+    run: Run
+    rows: slice
+    processors: TracedProcessors
+    generators: list[torch.Generator] | None
+    max_length: int
+
+
+class _EachRowsOwn(LogitsProcessor):
+    """Processes each part by its own processors; of a row that draws, draws, and leaves nothing but what was drawn."""
+
+    def __init__(self, parts: list[_Part]):
+        self.parts = parts
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        chosen = torch.full_like(scores, -torch.inf)
+        for part in self.parts:
+            own = part.processors(input_ids[part.rows], scores[part.rows])
+            if part.generators is None:
+                tokens = own.argmax(-1, keepdim=True)
+            else:
+                tokens = torch.cat([
+                    torch.multinomial(row.unsqueeze(0), 1, generator=generator)
+                    for row, generator in zip(own.softmax(-1), part.generators, strict=True)])
+            chosen[part.rows].scatter_(1, tokens, 0.0)
+        return chosen
+
+
+def _ended(text: torch.Tensor, prompt_length: int, eos_token_id: int | list[int]) -> torch.Tensor:
+    """``text`` (T,) up to the first eos after the prompt."""
+    ends = torch.isin(text[prompt_length:], torch.tensor(eos_token_id, device=text.device)).nonzero()
+    return text[: prompt_length + int(ends[0]) + 1] if len(ends) else text
