@@ -1,20 +1,23 @@
-r"""Polyglot-Ko 1.3B가 같은 글을 열여섯 가지 설정으로 이어 쓰게 해서 견줍니다.
+r"""Polyglot-Ko 1.3B가 같은 문장을 열여섯 가지 설정으로 이어 쓰게 해서 비교합니다.
 
-배우는 것: 모델이 내놓는 것은 다음 토큰의 확률뿐이고, 글은 그 확률에서 토큰을 고르는 방법(디코딩)이
-만듭니다.
+배우는 것: 모델이 내놓는 것은 다음 토큰의 확률뿐이고, 텍스트는 그 확률에서 토큰을 고르는
+방법(디코딩)이 만듭니다. 설정마다 무엇이 후보를 몇 개나 남겼는지 함께 봅니다.
 
     python task3-gen/infer_gen-3.py                       # 사전 학습 모델
     python task3-gen/infer_gen-3.py --input_sentence "긍정" \
         --downstream_model_dir output/nsmc-gen/train_gen-by-polyglot-ko-1.3b
+    python task3-gen/infer_gen-3.py --only 9 --top_k 5    # [9]를 내 설정과 비교
+    python task3-gen/infer_gen-3.py --beyond              # 책에 없는 설정들
+    python task3-gen/infer_gen-3.py --samples 20 --report output/비교   # 세어 보고, 그림으로
 """
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
-    SETTINGS,
     GenerationInferArguments,
+    Tour,
     encode_prompt,
     load_for_inference,
-    readable,
+    traced,
 )
 
 import torch
@@ -25,16 +28,20 @@ if __name__ == "__main__":
         pretrained_model_name="EleutherAI/polyglot-ko-1.3b",
     )
 
-    # 1. 모델과 토크나이저: --downstream_model_dir가 있으면 그 폴더의 미세조정한 모델
+    # 1. 모델과 토크나이저: --downstream_model_dir가 있으면 그 폴더의 파인튜닝한 모델
     model, tokenizer = load_for_inference(args, eos_token="<|endoftext|>")
 
-    # 2. 글을 토큰 번호로
+    # 2. 문장을 토큰 번호로
     input_ids = encode_prompt(model, tokenizer, args.input_sentence)
 
-    # 3. 설정마다 이어 쓰기: 같은 시드에서 시작해야 설정끼리 견줄 수 있습니다.
-    for number, setting in enumerate(SETTINGS, start=1):
+    # 3. 설정마다 이어 쓰기: 같은 시드에서 시작해야 설정끼리 비교할 수 있습니다.
+    tour = Tour(args, model, tokenizer, input_ids)
+    print(tour.heading())
+    for label, setting in tour.settings.items():
         nlpbook.set_seed(args, quiet=True)
-        with torch.inference_mode():
-            generated_ids = model.generate(input_ids, **setting.fit(model))
-        print(f"\n[{number}] {setting}\n    {setting.look_for}\n"
-              f"{readable(tokenizer, generated_ids[0])}", flush=True)
+        with torch.inference_mode(), traced(model) as trace:  # 스텝마다 남은 후보를 셉니다
+            generated_ids = model.generate(input_ids, **setting.fit(model, tokenizer))
+        print(tour.show(label, generated_ids[0], trace), flush=True)
+
+    # 4. 고르는 순서, 여러 시드로 쓴 것의 다양성과 길이(--samples), 보고서(--report)
+    print(tour.finish())

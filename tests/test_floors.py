@@ -9,12 +9,13 @@ from helpers import SCRIPTS
 
 NLPBOOK = SCRIPTS / "ratsnlp" / "nlpbook"
 FLOORS = [  # from the ground up
-    ["errors", "files", "lazy", "paths", "text_files", "utils"],
+    ["display", "errors", "files", "lazy", "paths", "text_files", "utils"],
     ["arguments", "devices", "pretrained", "settings_file"],
     ["argument_groups", "data_utils", "run_folder"],
     ["training"],
     ["generation"],
     ["evaluation", "serving"],
+    ["comparison"],
 ]
 # What is imported when a floor's modules are, with every module of the floors above unfindable.
 CLIMB = """

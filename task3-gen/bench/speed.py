@@ -6,12 +6,12 @@ import os
 import platform
 import statistics
 import tempfile
-import unicodedata
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
 from ratsnlp import nlpbook
+from ratsnlp.nlpbook.display import pad
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus, load_model, load_tokenizer
 
 import torch
@@ -141,8 +141,3 @@ def head(book: list[dict], ways: list[list[dict]], target: float) -> dict:
     there = math.isfinite(seconds)
     return {"bits_per_char": target, "book_seconds": book_seconds, "standard_seconds": seconds if there else None,
             "speedup": book_seconds / seconds if there and seconds else None, "way": ways[0]}
-
-
-def pad(text: str, width: int) -> str:
-    """``text`` with spaces to ``width`` columns, of which a Hangul syllable takes two."""
-    return text + " " * (width - sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text))

@@ -19,7 +19,9 @@ from ..arguments import Arguments, argument, like
 from ..errors import UserError
 from ..paths import BUNDLED_DATA, OUTPUT
 from ..run_folder import RunFolder
-from .options import DecodingOptions
+from .options import MAX_LENGTH, DecodingOptions
+from .settings import ALL_SETTINGS, SETTINGS
+from .text_output import SUFFIXES, check_new, part_of
 
 
 @dataclass
@@ -217,18 +219,148 @@ class FinetunedArguments(ModelArguments):
 
 
 @dataclass
-class GenerationInferArguments(FinetunedArguments):
-    """Which model continues which sentence."""
+class GenerationInferArguments(DecodingOptions, FinetunedArguments):
+    """Which model continues which sentence, by which settings, and what is counted of its texts.
 
-    heading: ClassVar[str] = "디코딩"
+    A knob that is named makes a setting of one's own, beside those of the tutorial.
+    """
 
-    input_sentence: str = argument("안녕하세요", "모델이 이어 쓸 글", text=True)
+    heading: ClassVar[str] = "비교"
+
+    input_sentence: str = argument("안녕하세요", "모델이 이어 쓸 문장", text=True)
     seed: int | None = like(SeedArguments, "seed", help="난수 시드: 설정마다 이 시드에서 시작합니다")
+    only: tuple[str, ...] = argument((), "이 번호의 설정만: --only 9 14. 디코딩 옵션으로 만든 내 설정은 언제나 함께")
+    beyond: bool = argument(False, f"책에 없는 {len(SETTINGS) + 1}번부터 {len(ALL_SETTINGS)}번까지")
+    samples: int = argument(
+        0, "뽑는 설정마다 시드를 바꿔 가며 몇 개를 쓰게 해서 다양성과 길이를 셀지(0은 세지 않음)",
+        minimum=0, maximum=1000)
+    report: str | None = argument(
+        None, "비교한 것을 그림과 함께 이 폴더의 report.html과 report.json으로. --samples가 없으면 20개씩 씁니다",
+        path=True, writes=True)
+    png: bool = argument(False, "report의 그림을 PNG로도 저장합니다(requirements-png.txt가 필요)")
+    models: tuple[str, ...] = argument((), "나란히 비교할 다른 모델들: 폴더나 허브 이름. 시드는 같습니다")
+    whole_sentences: bool = argument(False, "길이 때문에 잘린 마지막 문장을 빼고 보여 줍니다")
+    downstream_corpus_root_dir: str = like(
+        CorpusArguments, "downstream_corpus_root_dir", str(BUNDLED_DATA), group="사람의 리뷰")
+    downstream_corpus_name: str = like(CorpusArguments, "downstream_corpus_name", "mini", group="사람의 리뷰")
 
     def __post_init__(self):
         super().__post_init__()
         if not self.input_sentence.strip():
-            raise UserError("input_sentence: 빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+            raise UserError("input_sentence: 빈 문장은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+        for number in self.only:
+            if not (number.isascii() and number.isdecimal() and 1 <= int(number) <= len(ALL_SETTINGS)):
+                raise UserError(f"only: 1부터 {len(ALL_SETTINGS)}까지의 번호여야 하는데 {number!r}입니다.")
+        if self.only and self.beyond:
+            raise UserError("only와 beyond는 함께 쓸 수 없습니다. 번호를 모두 --only에 적으세요.")
+        if self.png and self.report is None:
+            raise UserError("png: 그림을 저장할 폴더가 없습니다. --report 폴더도 지정하세요.")
+        if self.models and not (self.samples or self.report):
+            self.samples = 1
+
+
+@dataclass
+class PromptArguments(Arguments):
+    """What is continued by which model, how often, and where the texts go."""
+
+    heading: ClassVar[str] = "텍스트"
+
+    model_name_or_path: str = argument(
+        "kogpt-mini", "모델: kogpt-mini, 허브 이름, 모델 폴더, 또는 train_gen-N.py로 파인튜닝한 폴더", group="모델")
+    engine: str = argument(
+        "transformers", "계산하는 라이브러리", choices=("transformers", "ctranslate2"), group="모델")
+    compute_type: str = argument(
+        "float32", "ctranslate2가 계산할 자료형", choices=("float32", "int8"), group="모델")
+    prompt: str | None = argument(None, "이어 쓸 글 하나", text=True)
+    input: str | None = argument(
+        None, "이어 쓸 글이 든 파일: .txt(한 줄에 하나), .jsonl, .json, .csv, .tsv. -는 표준 입력", path=True)
+    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것", text=True)
+    length: int | None = argument(
+        None, "새로 쓸 토큰의 최대 개수. max_new_tokens와 같습니다. 길이를 하나도 적지 않으면 50",
+        minimum=1, maximum=MAX_LENGTH)
+    num_return_sequences: int = argument(1, "프롬프트마다 텍스트를 몇 개 쓸지", minimum=1)
+    whole_sentences: bool = argument(False, "길이 때문에 잘린 마지막 문장을 뺍니다")
+    stream: bool = argument(False, "쓰는 대로 한 글자씩 보여 줍니다", group="출력")
+    output: str | None = argument(
+        None, "텍스트를 쓸 새 파일: .jsonl, .csv, .txt(한 줄에 하나. 텍스트 안의 줄바꿈은 빈칸으로). 없으면 터미널에",
+        path=True, group="출력")
+    with_prompt: bool = argument(True, "터미널과 .txt에는 프롬프트부터 쓸지", group="출력")
+    resume: bool = argument(False, "중단된 output을 이어서 씁니다", group="출력")
+    batch_size: int = argument(32, "한 번에 몇 개를 쓸지", minimum=1, group="출력")
+
+
+@dataclass
+class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOptions, PromptArguments):
+    """What ``generate.py`` is told: prompts, model, output, and every decoding option.
+
+    Raises:
+        UserError: naming two that contradict each other, or an output that cannot be written.
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.prompt is not None and self.input is not None:
+            raise UserError("prompt: input과 함께 쓸 수 없습니다. 하나만 적으세요.")
+        if self.prompt is not None and not self.prompt.strip():
+            raise UserError("prompt: 빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+        if self.text_column != "text" and self.input in (None, "-"):
+            raise UserError("text_column: --input에 열이 있는 파일을 지정했을 때 씁니다.")
+        self._check_length()
+        self._check_count()
+        if self.stream:
+            self._check_stream()
+        self._check_output()
+
+    def _check_length(self) -> None:
+        if self.length is None:
+            return
+        for name in ("max_new_tokens", "max_length"):
+            if getattr(self, name) is not None:
+                raise UserError(f"length: {name}({getattr(self, name)})와 함께 쓸 수 없습니다. 하나만 적으세요.")
+        if (self.min_new_tokens or 0) > self.length:
+            raise UserError(f"min_new_tokens: length({self.length}) 이하여야 하는데 {self.min_new_tokens}입니다.")
+
+    def _check_count(self) -> None:
+        count, beams = self.num_return_sequences, self.num_beams or 1
+        if 1 < beams < count:
+            raise UserError(f"num_return_sequences: num_beams({beams}) 이하여야 하는데 {count}입니다.")
+        if count > 1 and beams == 1 and not self.draws:
+            raise UserError(f"num_return_sequences: 뽑지 않으면 언제나 같은 텍스트라 1이어야 하는데 {count}입니다. "
+                            "--do_sample을 붙이세요.")
+
+    def _check_stream(self) -> None:
+        contradicts = {
+            "num_beams": (self.num_beams or 1) > 1, "penalty_alpha": self.penalty_alpha,
+            "num_return_sequences": self.num_return_sequences > 1, "output": self.output,
+            "whole_sentences": self.whole_sentences}
+        for name, given in contradicts.items():
+            if given:
+                raise UserError(f"stream: {name}({getattr(self, name)})와 함께 쓸 수 없습니다. 하나만 적으세요.")
+
+    def _check_output(self) -> None:
+        if self.output is None:
+            if self.resume:
+                raise UserError("resume: 이어서 쓸 파일이 없습니다. --output도 적으세요.")
+            return
+        file = Path(self.output)
+        if file.suffix.lower() not in SUFFIXES:
+            raise UserError(f"output: {', '.join(SUFFIXES)} 가운데 하나로 끝나야 하는데 {file.name!r}입니다.")
+        if self.is_finished:
+            return
+        check_new(file, "output")
+        if part_of(file).exists() and not self.resume:
+            raise UserError(f"output: 중단된 {part_of(file)} 파일이 있습니다. 이어서 쓰려면 --resume을 붙이고, "
+                            "처음부터 쓰려면 그 파일을 지우세요.")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left that ``resume`` could go on with."""
+        return self.resume and Path(self.output).exists()
+
+    @property
+    def generation(self) -> dict:
+        """The decoding options that are named, and ``length`` as one of them."""
+        return self.named() | ({} if self.length is None else {"max_new_tokens": self.length})
 
 
 @dataclass

@@ -1,12 +1,11 @@
 """Many settings and seeds in one batch: each row is decoded as if it were alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList
 
-from .trace import Trace, TracedProcessors
+from .trace import Trace, TracedProcessors, traced
 
 ROWS = 256  # of a batch
 
@@ -47,8 +46,6 @@ def generate_batched(model, input_ids: torch.Tensor, runs: Sequence[Run]) -> Non
 
 
 def _alone(model, input_ids: torch.Tensor, run: Run) -> None:
-    from .trace import traced
-
     devices = [model.device] if model.device.type == "cuda" else []
     for number, seed in enumerate(run.seeds):
         if number and not run.arguments.get("do_sample"):
@@ -71,8 +68,8 @@ def _together(model, input_ids: torch.Tensor, rows: list[tuple[Run, int]]) -> No
         processors, config = model.generate(
             prompts, attention_mask=torch.ones_like(prompts), custom_generate=_prepared, **run.arguments)
         generators = [torch.Generator(model.device).manual_seed(seed) for seed in seeds] if config.do_sample else None
-        traced = TracedProcessors(processors, run.trace, config.eos_token_id)
-        parts.append(_Part(run, slice(position, position + len(seeds)), traced, generators, config.max_length))
+        counted = TracedProcessors(processors, run.trace, config.eos_token_id)
+        parts.append(_Part(run, slice(position, position + len(seeds)), counted, generators, config.max_length))
         position += len(seeds)
     prompts = input_ids.expand(len(rows), -1)
     written = model.generate(
@@ -89,9 +86,11 @@ def _prepared(model, input_ids, logits_processor, stopping_criteria, generation_
     return logits_processor, generation_config
 
 
-def _sample_by(logits_processor: LogitsProcessor):
-    def decode(model, input_ids, logits_processor, stopping_criteria, generation_config, own=logits_processor, **more):
-        return model._sample(input_ids, LogitsProcessorList([own]), stopping_criteria, generation_config, **more)
+def _sample_by(own: Callable) -> Callable:
+    """A way to decode for ``model.generate``: its own loop with nothing but ``own`` as a logits processor."""
+
+    def decode(model, input_ids, logits_processor, stopping_criteria, generation_config, **more):
+        return model._sample(input_ids, own, stopping_criteria, generation_config, **more)
 
     return decode
 
@@ -105,7 +104,7 @@ class _Part:
     max_length: int
 
 
-class _EachRowsOwn(LogitsProcessor):
+class _EachRowsOwn:
     """Processes each part by its own processors; of a row that draws, draws, and leaves nothing but what was drawn."""
 
     def __init__(self, parts: list[_Part]):

@@ -11,7 +11,7 @@ import torch
 from ..devices import resolve_device
 from ..errors import UserError
 from ..pretrained import check_length, load_config, load_model, load_tokenizer, use_special_tokens
-from ..run_folder import MODEL_PREFIX
+from ..run_folder import MODEL_PREFIX, RunFolder
 from .arguments import GenerationDeployArguments, GenerationInferArguments
 
 # Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold;
@@ -111,6 +111,16 @@ def load_for_inference(args: GenerationInferArguments, eos_token: str | None = N
         model, tokenizer = load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
     else:
         model, tokenizer = load_pretrained(args.pretrained_model_name, eos_token)
+    return model.to(resolve_device()), tokenizer
+
+
+def load_by_name(name: str):
+    """``(model, tokenizer)`` of a run's folder, by its best checkpoint, else of a model's folder or hub name;
+    on the GPU where there is one."""
+    if RunFolder(Path(name).expanduser()).checkpoints():
+        model, tokenizer = load_finetuned(Path(name).expanduser())
+    else:
+        model, tokenizer = load_pretrained(name)
     return model.to(resolve_device()), tokenizer
 
 

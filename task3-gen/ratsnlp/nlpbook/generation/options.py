@@ -126,15 +126,18 @@ class DecodingOptions(Arguments):
             raise UserError(f"penalty_alpha: 대조 탐색은 빔 서치(num_beams={self.num_beams})와 함께 쓸 수 없습니다.")
         if self.length_penalty is not None and (self.num_beams or 1) == 1:
             raise UserError("length_penalty: 빔 서치에서만 쓰입니다. num_beams를 2 이상으로 하세요.")
-        if self.do_sample is False:
-            for name in ("temperature_last", "top_n_sigma", *SAMPLING):
-                if getattr(self, name) is not None and not (self.penalty_alpha and name == "top_k"):
-                    raise UserError(f"{name}: 뽑을 때만 쓰입니다. do_sample=false와 함께 쓸 수 없습니다.")
+        if self.do_sample is False and (acting := self.acts_on_draws()):
+            raise UserError(f"{acting[0]}: 뽑을 때만 쓰입니다. do_sample=false와 함께 쓸 수 없습니다.")
 
     def named(self) -> dict[str, Any]:
         """The knobs that are named, and their values."""
         return {spec.name: value for spec in fields(DecodingOptions)
                 if (value := getattr(self, spec.name)) is not None}
+
+    def acts_on_draws(self) -> list[str]:
+        """What is named of the knobs that have an effect only where the next token is drawn."""
+        return [name for name in ("temperature_last", "top_n_sigma", *SAMPLING)
+                if getattr(self, name) is not None and not (self.penalty_alpha and name == "top_k")]
 
     @property
     def draws(self) -> bool:
@@ -142,8 +145,7 @@ class DecodingOptions(Arguments):
         act on a distribution that is drawn from say that one is."""
         if self.do_sample is not None or self.temperature == 0:
             return bool(self.do_sample) and self.temperature != 0
-        return not self.penalty_alpha and any(
-            getattr(self, name) is not None for name in ("temperature_last", "top_n_sigma", *SAMPLING))
+        return bool(self.acts_on_draws()) and not self.penalty_alpha
 
     def generate_arguments(self, polarity_processor: Callable | None = None) -> dict[str, Any]:
         """What is named, as ``model.generate`` takes it.

@@ -57,6 +57,7 @@ class PolarityLogitsProcessor(LogitsProcessor):
     def __init__(self, weight: float, tokenizer, margins: Callable[[list[str]], np.ndarray]):
         self.weight, self.tokenizer, self.margins = weight, tokenizer, margins
         self.prompt_length = None
+        margins([""])  # what only its first call has to wait for is no part of a text's time
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.prompt_length is None:  # what the prompt says is no merit of a candidate's

@@ -2,12 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from transformers import LogitsProcessorList
 
 # What our options call the work of each logits processor.
 KNOBS = {
@@ -41,15 +40,15 @@ class Trace:
         self.counts.setdefault(name, []).extend(scores[alive].isfinite().sum(-1).tolist())
 
 
-class TracedProcessors(LogitsProcessorList):
+class TracedProcessors(list):
     """The logits processors of one call, each of them counted; rows that have ended are not."""
 
-    def __init__(self, processors: LogitsProcessorList, trace: Trace, eos_token_id: int | list[int] | None):
+    def __init__(self, processors: Iterable[Callable], trace: Trace, eos_token_id: int | list[int] | None):
         super().__init__(processors)
         self.trace, self.prompt_length = trace, None
         self.eos = torch.tensor([] if eos_token_id is None else eos_token_id).flatten()
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **more) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.prompt_length is None:
             self.prompt_length = input_ids.shape[1]
         alive = ~torch.isin(input_ids[:, self.prompt_length :], self.eos.to(input_ids)).any(-1)
@@ -62,21 +61,22 @@ class TracedProcessors(LogitsProcessorList):
 
 @contextmanager
 def traced(model) -> Iterator[Trace]:
-    """While it lasts, calls of ``model.generate`` are counted and timed; then the model is as it was.
+    """While it lasts, calls of ``model.generate`` are counted, and the last one is timed; then the model is as it was.
 
     >>> with traced(model) as trace:                                                          # doctest: +SKIP
     ...     model.generate(input_ids, do_sample=True, top_k=50)
     >>> trace.medians()                                                                       # doctest: +SKIP
     {'vocabulary': 8000, 'top_k': 50}
     """
-    trace, make = Trace(), model._get_logits_processor
+    trace, make, began = Trace(), model._get_logits_processor, time.perf_counter()
 
     def counted(*arguments, generation_config, **more):
+        nonlocal began
+        began = time.perf_counter()  # without what its arguments took
         processors = make(*arguments, generation_config=generation_config, **more)
         return TracedProcessors(processors, trace, generation_config.eos_token_id)
 
     model._get_logits_processor = counted
-    began = time.perf_counter()
     try:
         yield trace
     finally:
