@@ -8,12 +8,16 @@ Trainer로 하는 흔한 두 방법도 같은 자리에서 측정합니다.
     python task3-gen/bench_gen.py --limit 5000 \
         --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
     python task3-gen/bench_gen.py --only book standard --rounds 5  # 몇 가지만
+    python task3-gen/bench_gen.py --what decoding                  # 글을 쓰는 속도
 
 방법들을 번갈아 여러 번 측정하므로 컴퓨터가 그사이 느려져도 비율은 믿을 만합니다. 측정할 때마다
 프로세스를 새로 만들어 메모리도 따로 측정합니다. 글자당 비트는 학습을 마친 모델로 시험 리뷰를 자르지
 않고, 패딩과 token_type_ids 없이, float32로 평가한 값이라 모두에게 공평합니다. 끝으로, book이 제
 에폭을 마치고 이른 비트에 standard(한 에폭의 일정)가 학습을 몇 초 하면 이르는지 측정합니다. 마지막
 줄은 JSON입니다.
+
+--what decoding은 infer_gen-0.py의 열여섯 설정을 하나씩 부를 때와 한 배치로 쓸 때를, 그리고
+transformers와 CTranslate2(requirements-ctranslate2.txt)를 번갈아 측정합니다.
 
 GENUINE_RATSNLP_PYTHON이 진짜 ratsnlp 1.0.53이 있는 파이썬을 가리키면(tests/genuine/record.py)
 그것도 측정합니다.
@@ -25,6 +29,7 @@ from ratsnlp import nlpbook
 if __name__ == "__main__":
     bench = nlpbook.load_arguments(BenchArguments)
 
-    from bench.speed import main  # and with it PyTorch, Lightning and transformers
+    # 여기서야 PyTorch, Lightning, transformers를 읽습니다.
+    from bench import decoding, speed
 
-    main(bench)
+    {"training": speed, "decoding": decoding}[bench.what].main(bench)

@@ -41,6 +41,9 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     learning_rate: float = argument(5e-4, "학습률", above=0, maximum=1)
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
     rounds: int = argument(3, "번갈아 몇 번 잴지", minimum=1)
+    what: str = argument(
+        "training", "무엇을 측정할지: training(학습 방법), decoding(배치로 쓰기와 CTranslate2)",
+        choices=("training", "decoding"))
     only: tuple[str, ...] = argument((), f"이것들만 잽니다: {', '.join(NAMES)}")
 
     def __post_init__(self):

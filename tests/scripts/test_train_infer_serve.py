@@ -62,14 +62,6 @@ def test_train_then_infer_then_serve(place, number, request):
         assert "자리가 없습니다" in answer["error"]
 
 
-def test_the_bundled_model_answers_from_a_fresh_clone():
-    """infer_gen-0.py with nothing given: no training, no network, readable Korean."""
-    done = run_script("infer_gen-0.py", env={"HF_HOME": "/nonexistent"})
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("안녕하세요") == 16
-    assert "\ufffd" not in done.stdout
-
-
 def test_where_results_go_by_default():
     for number, short in SHORT.items():
         source = (SCRIPTS / f"train_gen-{number}.py").read_text(encoding="utf-8")

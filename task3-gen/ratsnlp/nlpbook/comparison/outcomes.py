@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 
@@ -30,6 +31,11 @@ class Outcome:
     candidates: dict[str, float]
     figures: dict[str, float] = field(default_factory=dict)
     seconds: float | None = None
+
+    def cuts(self) -> dict[str, float]:
+        """Of ``candidates`` the vocabulary and the knobs that left fewer than there were before."""
+        counts = [*self.candidates.items()]
+        return dict(counts[:1] + [after for before, after in pairwise(counts) if after[1] < before[1]])
 
 
 def outcome(model, tokenizer, input_ids: torch.Tensor, texts: Sequence[torch.Tensor], trace) -> Outcome:

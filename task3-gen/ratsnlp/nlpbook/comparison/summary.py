@@ -109,11 +109,11 @@ def report(tour: Tour, names: list[str], found: dict[str, list[Outcome]], human:
     def told(label: str, number: int, came: Outcome) -> dict:
         shown = tour.shown.get(label)
         earlier = [other for other in list(found)[: list(found).index(label)]
-                   if found[other][number].texts[0] == came.texts[0]]
+                   if found[other][number].texts == came.texts]
         return {
-            "texts": came.texts, "prompt_characters": len(tour.args.input_sentence), "ended": came.ended,
+            "texts": came.texts, "prompt_characters": len(tour.args.input_sentence.rstrip()), "ended": came.ended,
             "tokens": came.tokens, "seconds": shown.seconds if shown and not number else None,
-            "same_as": earlier[0] if earlier else None, "candidates": list(came.candidates.items()),
+            "same_as": earlier[0] if earlier else None, "candidates": list(came.cuts().items()),
             "figures": came.figures}
 
     folder = Path(tour.args.report)

@@ -12,6 +12,7 @@ from ..generation.trace import Trace
 from ..pretrained import load_tokenizer
 from ..run_folder import RunFolder
 from .outcomes import Outcome, outcome
+from .png import check_png
 from .summary import human_reviews, summarize
 
 COLUMNS = 100  # of a line that is shown to a class
@@ -35,6 +36,8 @@ class Tour:
         self.settings = chosen_settings(args)
         if args.samples or args.report:  # what is wrong with them is told before the first text and not after the last
             human_reviews(args, 1)
+            if args.png:
+                check_png()
             for name in args.models:
                 if not RunFolder(name).checkpoints():
                     load_tokenizer(name)
@@ -138,12 +141,7 @@ def own_setting(args: GenerationInferArguments) -> Setting | None:
 
 def left(each: Outcome, setting: Setting) -> str:
     """How many candidates were left and what cut them: ``후보 8,000 → top_k 50 → top_p 28``."""
-    counts = each.candidates
-    parts, before = [f"후보 {counts['vocabulary']:,.0f}"], counts["vocabulary"]
-    for name, count in counts.items():
-        if count < before:
-            parts.append(f"{name} {count:,.0f}")
-        before = count
+    parts = [f"{'후보' if name == 'vocabulary' else name} {count:,.0f}" for name, count in each.cuts().items()]
     beams = setting.options.num_beams or 1
     if beams > 1:
         parts.append(f"빔 {beams}")

@@ -1,0 +1,144 @@
+"""Engines that write faster than transformers: CTranslate2, where its arguments mean the same."""
+
+import json
+import logging
+import re
+import tempfile
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from ..errors import UserError
+from ..files import whole_folder, write_json
+from ..paths import KOGPT_MINI, OUTPUT
+from .options import HIDDEN_TOP_K, DecodingOptions
+
+COMPUTE_TYPES = ("float32", "int8")
+_FOLDER = "ctranslate2"  # beside the model
+_OWN = re.compile(r"model\.bin|config\.json|vocabulary\.(json|txt)|weights\.json")
+
+# Why a knob cannot be used, where transformers gives it another meaning or CTranslate2 has none.
+_PROMPT = "CTranslate2는 프롬프트에 나온 토큰을 세지 않아 뜻이 다릅니다"
+_REFUSED = {
+    "repetition_penalty": (1.0, _PROMPT), "no_repeat_ngram_size": (0, _PROMPT),
+    "num_beams": (1, "CTranslate2는 빔 서치를 끝내는 때가 달라 다른 텍스트가 됩니다"),
+    "length_penalty": (None, "CTranslate2는 빔 서치를 끝내는 때가 달라 다른 텍스트가 됩니다"),
+}
+_KNOWN = {"do_sample", "temperature", "top_k", "top_p", "min_length", "max_length", "min_new_tokens", "max_new_tokens"}
+
+
+def check_options(options: DecodingOptions) -> None:
+    """Raises UserError where CTranslate2 has no such knob, or one that means something else."""
+    for name, value in options.named().items():
+        unnamed = DecodingOptions.specs([name])[0].metadata["unnamed"]
+        off, reason = _REFUSED.get(name, (unnamed, "CTranslate2에 없는 방법입니다"))
+        if name not in _KNOWN and value != off:
+            raise UserError(f"{name}: {reason}. --engine transformers로 실행하세요.")
+
+
+class Ctranslate2:
+    """``model`` in CTranslate2, which writes what transformers does under greedy search in float32, and sooner.
+
+    It is converted once into ``folder`` and anew when the weights are others. ``compute_type`` is ``float32`` or
+    ``int8`` (the matrices; a text may differ). What is drawn begins at ``seed``, for the life of the object: the
+    library cannot begin anew.
+
+    Raises:
+        UserError: ctranslate2 is not installed, or it knows no such architecture.
+    """
+
+    def __init__(self, model, tokenizer, folder: Path, compute_type: str = "float32", seed: int | None = None):
+        try:
+            import ctranslate2
+        except ImportError as error:
+            raise UserError(
+                "engine: ctranslate2가 설치되어 있지 않습니다. "
+                "python -m pip install -r requirements-ctranslate2.txt로 설치하세요.") from error
+        self.tokenizer, self.eos = tokenizer, tokenizer.eos_token_id
+        _convert(model, tokenizer, folder)
+        if seed is not None:
+            ctranslate2.set_random_seed(seed)  # counts for what is made after it alone
+        self.generator = ctranslate2.Generator(
+            str(folder), device=model.device.type, compute_type=compute_type, intra_threads=torch.get_num_threads())
+
+    def generate(self, prompts: list[list[int]], options: DecodingOptions, copies: int = 1) -> list[list[int]]:
+        """The token ids that follow each of N prompts, ``copies`` texts one after the other: (N * copies) lists,
+        with eos where it came to that. ``options`` counts new tokens (``max_new_tokens``, ``min_new_tokens``)."""
+        check_options(options)
+        sampling = {"sampling_topk": 1}
+        if options.draws:
+            sampling = {
+                "sampling_topk": HIDDEN_TOP_K if options.top_k is None else options.top_k,
+                "sampling_topp": options.top_p or 1.0, "sampling_temperature": options.temperature or 1.0}
+        written = {}
+        # In a batch of different lengths CTranslate2 takes the longer prompts' last tokens for new ones.
+        for _, rows in groupby(sorted(range(len(prompts)), key=lambda row: len(prompts[row])),
+                               key=lambda row: len(prompts[row])):
+            rows = list(rows)
+            results = self.generator.generate_batch(
+                [self.tokenizer.convert_ids_to_tokens(prompts[row]) for row in rows], num_hypotheses=copies,
+                max_length=options.max_new_tokens, min_length=options.min_new_tokens or 0, return_end_token=True,
+                include_prompt_in_result=False, **sampling)
+            written |= {row: result.sequences_ids for row, result in zip(rows, results, strict=True)}
+        return [ids for row in range(len(prompts)) for ids in written[row]]
+
+
+def engine_folder(name: str) -> Path:
+    """Where the converted model of this name is kept: in the model's own folder, and under ``output/`` for one of the
+    hub or of this repository."""
+    folder = Path(name).expanduser()
+    if folder.is_dir() and folder.resolve() != KOGPT_MINI:
+        return folder / _FOLDER
+    return OUTPUT / _FOLDER / (folder.name if folder.is_dir() else name.replace("/", "--"))
+
+
+def _convert(model, tokenizer, folder: Path) -> None:
+    digest = sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    weights = {"sha256": digest.hexdigest()}
+    record = folder / "weights.json"
+    if record.is_file() and json.loads(record.read_text(encoding="utf-8")) == weights:
+        return
+    from ctranslate2.converters import TransformersConverter
+
+    class Converter(TransformersConverter):
+        """Converts what is loaded already; the path that it is given has the configuration alone."""
+
+        def load_model(self, model_class, model_name_or_path, **_):
+            return _as_it_was(model)
+
+        def load_tokenizer(self, tokenizer_class, model_name_or_path, **_):
+            tokens = tokenizer.get_vocab()
+            rows = model.get_input_embeddings().num_embeddings
+            return SimpleNamespace(
+                get_vocab=lambda: tokens | {f"<extra_id_{row}>": row for row in range(len(tokens), rows)},
+                bos_token=tokenizer.bos_token or tokenizer.eos_token, eos_token=tokenizer.eos_token,
+                unk_token=tokenizer.unk_token or tokenizer.eos_token)
+
+    logging.getLogger(__name__).warning("CTranslate2로 변환해 %s에 둡니다(가중치가 바뀔 때까지 한 번).", folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as configuration, whole_folder(folder, _OWN) as unfinished:
+        model.config.save_pretrained(configuration)
+        try:
+            Converter(configuration).convert(str(unfinished), force=True)
+        except (ValueError, AttributeError, NotImplementedError) as error:
+            raise UserError(
+                f"engine: CTranslate2가 모르는 모델입니다({model.config.model_type}: {error}). "
+                "--engine transformers로 실행하세요.") from error
+        write_json(unfinished / "weights.json", weights)
+
+
+def _as_it_was(model):
+    """``model`` with the names that CTranslate2 4.8 reads, which transformers 5 has given up for GPT-NeoX."""
+    if model.config.model_type != "gpt_neox":
+        return model
+    rope = model.config.rope_parameters
+    if rope["rope_theta"] != 10_000 or rope["rope_type"] != "default":  # CTranslate2 would take these, and say nothing
+        raise ValueError(f"rope_parameters={rope}")
+    config = SimpleNamespace(**model.config.to_dict() | {"rotary_pct": rope["partial_rotary_factor"]})
+    return SimpleNamespace(config=config, gpt_neox=model.gpt_neox, embed_out=model.lm_head)
