@@ -12,6 +12,7 @@ import doctest
 import json
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS, OUTPUT, LADDER = REPOSITORY / "task3-gen", REPOSITORY / "output" / "figures", REPOSITORY / "output" / "ladder"
-PAGES = ("README.md", "docs/differences.md", "task3-gen/kogpt-mini/README.md")
+PAGES = ("README.md", "docs/differences.md", "docs/decoding.md", "task3-gen/kogpt-mini/README.md")
 MARKED = re.compile(r"(<!-- figure: ([\w-]+) -->\n)(.*?)(<!-- /figure -->)", re.DOTALL)
 RUNGS = {  # in output/ladder, as `make ladder` names them
     "untrained": "학습 전(무작위 가중치)", "pretrained": "사전 학습만", "scratch": "사전 학습 없이 NSMC로 파인튜닝",
@@ -152,8 +153,74 @@ def samples(before: str) -> str:
     return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1)) + "\n"
 
 
+def tuned(*flags) -> str:
+    """What infer_gen-0.py prints of the model that ``demo`` trained, asked for 긍정."""
+    if not (OUTPUT / "demo" / "train_record.json").is_file():
+        trained("demo")
+    return run("infer_gen-0.py", "--downstream_model_dir", OUTPUT / "demo", "--input_sentence", "긍정", *flags)
+
+
+def tour(_) -> str:
+    told = tuned("--only", 1, 9, 14, 15)
+    seconds_left_out = re.sub(r" · \d+\.\d\d초", "", told[told.index("[1]") :])
+    return f"```text\n{seconds_left_out.strip()}\n```\n"
+
+
+def knobs(_) -> str:
+    """What each way to cut leaves, and how diverse and how long the texts are, beside what people wrote."""
+    tuned("--only", 1, 2, 9, 14, 16, *range(17, 29), "--samples", 200, "--report", OUTPUT / "knobs")
+    report = read(OUTPUT / "knobs" / "report.json")
+    rows = [["사람의 리뷰", "", "", *_of_knob(report["human"][0])]]
+    for setting in report["settings"]:
+        outcome = setting["outcomes"][0]
+        left = outcome["candidates"][-1][1] if setting["options"].startswith("do_sample=True") else 1
+        named = re.sub(r"(do_sample=\w+|m(?:in|ax)_length=\d+)(, )?", "", setting["options"]).strip(", ")
+        rows.append([setting["label"], f"`{named}`" if named else "", f"{left:,.0f}",
+                     *_of_knob(outcome["figures"])])
+    return table("| | | 남은 후보 | distinct-2 | 반복된 4-gram | 평균 길이(음절) | eos로 끝남 | 토큰당 로그확률 |", rows)
+
+
+def _of_knob(of: dict) -> list[str]:
+    ended = "" if of["ended"] is None else f"{of['ended']:.0%}"
+    return [f"{of['distinct_2']:.3f}", f"{of['repeated_4grams']:.1%}", f"{of['mean_syllables']:.1f}", ended,
+            f"{of['log_prob']:.2f}"]
+
+
+def order(_) -> str:
+    """What top-p 0.92 leaves with the temperature as the first of the steps, and as the last."""
+    rows = []
+    for temperature in (0.7, 1.0, 1.5, 2.0):
+        row = [f"{temperature}"]
+        for last in ("false", "true"):
+            tuned("--only", 18, "--temperature", temperature, "--top_p", 0.92, "--top_k", 0, "--temperature_last", last,
+                  "--samples", 50, "--report", OUTPUT / "order")
+            (outcome,) = read(OUTPUT / "order" / "report.json")["settings"][1]["outcomes"]
+            row.append(f"{dict(outcome['candidates'])['top_p']:,.0f}")
+        rows.append(row)
+    return table("| temperature | 온도 먼저(transformers) | 온도 나중(llama.cpp) |", rows)
+
+
+def speed(_) -> str:
+    told = json.loads(run("bench_gen.py", "--what", "decoding", "--rounds", 5).splitlines()[-1])
+
+    def times(slow: list[float], fast: list[float]) -> str:
+        each = [one / other for one, other in zip(slow, fast, strict=True)]
+        return f"{statistics.median(each):.1f}배 ({min(each):.1f}–{max(each):.1f})"
+
+    rows = [[f"텍스트 {row['texts']}개", f"{statistics.median(row['one']):.1f}초",
+             f"{statistics.median(row['batch']):.1f}초", times(row["one"], row["batch"])] for row in told["tour"]]
+    tables = [table("| 열여섯 설정 | 하나씩 | 한 배치로 | |", rows)]
+    for name, sizes in told["tokens_per_second"].items():
+        rows = [[way, *(cell for rates in sizes.values() for cell in (
+            f"{statistics.median(rates[way]):,.0f}", times(rates[way], rates["transformers"])))]
+            for way in sizes["1"]]
+        tables.append(table(f"| {name} | 배치 1: 토큰/초 | | 배치 16: 토큰/초 | |", rows))
+    shares = ", ".join(f"{kind} {share:.1%}" for kind, share in told["equal"].items())
+    return "\n".join([*tables, f"그리디 텍스트가 transformers와 같은 비율(kogpt-mini, 200개): {shares}\n"])
+
+
 FIGURES = {function.__name__: function for function in (
-    demo, compare, ways, recipes, untouched, ladder, samples)}
+    demo, compare, ways, recipes, untouched, ladder, samples, tour, knobs, order, speed)}
 
 
 def write_examples() -> None:

@@ -1,8 +1,9 @@
+import copy
 import unicodedata
 
 import pytest
 import torch
-from helpers import tiny_config
+from helpers import HUB_NAMES, tiny_config
 from transformers import AutoModelForCausalLM, set_seed
 
 from ratsnlp.nlpbook import UserError
@@ -12,8 +13,10 @@ from ratsnlp.nlpbook.generation import (
     encode_prompt,
     load_for_inference,
     load_pretrained,
+    load_tokenizer,
     readable,
 )
+from ratsnlp.nlpbook.generation.prompts import continuation, cut_to_sentence
 
 
 def test_the_sixteen_settings_of_the_tutorial_in_order():
@@ -73,13 +76,58 @@ def test_a_prompt_that_does_not_fit_is_told(bundled, prompt, max_length, message
         encode_prompt(*bundled, prompt, max_length)
 
 
+def test_new_tokens_have_to_fit_behind_the_prompt(bundled):
+    length = encode_prompt(*bundled, "긍정 이 영화는", max_new_tokens=200).shape[1]
+    assert encode_prompt(*bundled, "긍정 이 영화는", max_new_tokens=256 - length).shape[1] == length
+    with pytest.raises(UserError, match=rf"{length}토큰이라 이 모델의 위치\(256개\)에 새 토큰 {257 - length}개를"):
+        encode_prompt(*bundled, "긍정 이 영화는", max_new_tokens=257 - length)
+    with pytest.raises(UserError, match="^max_new_tokens: 이 모델의 위치는 256개라 255 이하여야 하는데 256입니다.$"):
+        encode_prompt(*bundled, "긍정", max_new_tokens=256)
+
+
 class FakeTokenizer:
+    unk_token_id = None
+
     def __init__(self, text):
         self.text = text
+
+    def convert_tokens_to_ids(self, token):
+        return None
 
     def decode(self, token_ids, skip_special_tokens):
         assert skip_special_tokens
         return self.text
+
+
+def test_what_the_tokenizer_does_not_know_stays_visible(tokenizer):
+    ids = tokenizer.encode("긍정 영화")
+    assert readable(tokenizer, [0, *ids, 5, 3, 1]) == "긍정 영화<unk>"
+    gpt2 = copy.deepcopy(tokenizer)
+    gpt2.unk_token = gpt2.eos_token  # as OpenAI's and GPT-NeoX's
+    assert readable(gpt2, [0, *ids, 1]) == "긍정 영화"
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_what_the_hubs_tokenizers_do_not_know(hub, number):
+    tokenizer = load_tokenizer(HUB_NAMES[number])
+    text = readable(tokenizer, [*tokenizer.encode("뷁 좋다"), tokenizer.eos_token_id])
+    assert text == ("<unk> 좋다" if number == 1 else "뷁 좋다")
+
+
+def test_a_continuation_keeps_its_space(tokenizer):
+    prompt, new = tokenizer.encode("긍정 이 영화는"), tokenizer.encode("정말 좋다 😂😂")
+    assert continuation(tokenizer, torch.tensor([*prompt, *new, 1]), len(prompt)) == " 정말 좋다 😂😂"
+    assert continuation(tokenizer, [*prompt, *new], len(prompt) + len(new) - 4) == "😂"
+
+
+@pytest.mark.parametrize(("text", "cut"), [
+    (" 재미있다. 그런데 배우가", " 재미있다."), (" 최고!! 또 보고", " 최고!!"), (" 좋아요 ㅋㅋ 또", " 좋아요 ㅋㅋ"),
+    (" 기분 나쁨..최악의", " 기분 나쁨.."), (" 귀여워요♥^^ 또", " 귀여워요♥^^"), (' "재미있다." 라고', ' "재미있다."'),
+    (" 슬프다ㅠㅠ 눈물이", " 슬프다ㅠㅠ"), (" 별로… 돈이", " 별로…"), (" 왜 봐?ㅋ 시간이", " 왜 봐?ㅋ"),
+    (" 평점 3.5점 줄", " 평점 3.5점 줄"), (" 평점은 3.", " 평점은 3."), (" 좋다. 평점은 3.", " 좋다."),
+    (" ㅋㅋ웃기", " ㅋㅋ웃기"), (" 정말~로 너.무", " 정말~로 너.무"), ("", ""), (" 끝났다.", " 끝났다.")])
+def test_a_sentence_that_is_cut_off_is_left_out(text, cut):
+    assert cut_to_sentence(text) == cut
 
 
 @pytest.mark.parametrize("text", [

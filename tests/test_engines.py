@@ -1,14 +1,15 @@
 """CTranslate2 writes what transformers writes, or is refused."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from helpers import tiny_config
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import DecodingOptions, load_pretrained
-from ratsnlp.nlpbook.generation.engines import Ctranslate2, check_options, engine_folder
+from ratsnlp.nlpbook.generation import DecodingOptions, Predictor, load_pretrained
+from ratsnlp.nlpbook.generation.engines import Ctranslate2, engine_folder
 from ratsnlp.nlpbook.paths import KOGPT_MINI, OUTPUT
 
 INSTALL = "ctranslate2가 없습니다. python -m pip install -r requirements-ctranslate2.txt로 설치하면 시험합니다."
@@ -94,6 +95,19 @@ def test_it_is_converted_once_and_anew_when_the_weights_are_others(converted, tm
     assert len(json.loads((folder / "weights.json").read_text(encoding="utf-8"))["sha256"]) == 64
 
 
+def test_a_predictor_writes_by_it_what_it_writes_by_transformers(converted, tiny_folder):
+    model, tokenizer, _, engine = converted
+    lengths = {"max_length": 20, "min_length": 6}  # that count the prompt
+    expected = Predictor(model, tokenizer).predict_batch(PROMPTS, 3, show_progress=False, **lengths)
+    assert Predictor(model, tokenizer, engine=engine).predict_batch(PROMPTS, 3, False, **lengths) == expected
+    with pytest.raises(UserError, match="^no_repeat_ngram_size: "):
+        Predictor(model, tokenizer, engine=engine).predict_single("긍정", no_repeat_ngram_size=2)
+    predictor = Predictor.from_pretrained(str(tiny_folder), engine="ctranslate2", compute_type="int8")
+    assert predictor.engine.generator.compute_type.startswith("int8")
+    assert (tiny_folder / "ctranslate2" / "model.bin").is_file()
+    shutil.rmtree(tiny_folder / "ctranslate2")  # the folder is every test's
+
+
 @pytest.mark.parametrize(("named", "refused"), [
     ({"repetition_penalty": 1.2}, "repetition_penalty: .*프롬프트"),
     ({"no_repeat_ngram_size": 3}, "no_repeat_ngram_size: "), ({"num_beams": 3}, "num_beams: "),
@@ -103,10 +117,10 @@ def test_it_is_converted_once_and_anew_when_the_weights_are_others(converted, tm
     ({"do_sample": True, "top_k": 0, "top_p": 0.9, "temperature": 0.7, "max_new_tokens": 5}, None)])
 def test_what_means_something_else_there_is_refused_in_one_line(named, refused):
     if refused is None:
-        check_options(DecodingOptions(**named))
+        Ctranslate2.check(DecodingOptions(**named))
     else:
         with pytest.raises(UserError, match=f"^{refused}.*--engine transformers"):
-            check_options(DecodingOptions(**named))
+            Ctranslate2.check(DecodingOptions(**named))
 
 
 def test_it_lies_beside_the_model_and_never_in_the_repositorys_own(tiny_folder):

@@ -11,8 +11,9 @@ from ..evaluation.metrics import distinct, repeated, syllables
 from ..generation.batched import Run, generate_batched
 from ..generation.features import GenerationExample
 from ..generation.models import in_eval_mode
-from ..generation.prompts import readable
+from ..generation.prompts import continuation, cut_to_sentence, readable
 from ..generation.settings import Setting
+from ..generation.trace import Trace
 
 BATCH = 16  # texts: with KoGPT2's 51,200 tokens, 160 MB of logits
 
@@ -38,13 +39,20 @@ class Outcome:
         return dict(counts[:1] + [after for before, after in pairwise(counts) if after[1] < before[1]])
 
 
-def outcome(model, tokenizer, input_ids: torch.Tensor, texts: Sequence[torch.Tensor], trace) -> Outcome:
-    """Of texts (T,) that follow the prompt ``input_ids`` (1, T), and the trace of the calls that wrote them."""
-    prompt = input_ids.shape[1]
+def outcome(model, tokenizer, input_ids: torch.Tensor, texts: Sequence[torch.Tensor], trace: Trace,
+            whole_sentences: bool = False) -> Outcome:
+    """Of texts (T,) that follow the prompt ``input_ids`` (1, T), and the trace of the calls that wrote them.
+
+    ``whole_sentences`` leaves off the last sentence of a text that the model did not end by itself.
+    """
+    prompt, before = input_ids.shape[1], readable(tokenizer, input_ids[0])
     eos = model.generation_config.eos_token_id
+    ended = [bool(text[-1] == eos) and len(text) > prompt for text in texts]
+    written = [continuation(tokenizer, text, prompt) for text in texts]
     return Outcome(
-        token_ids=list(texts), texts=[readable(tokenizer, text) for text in texts],
-        ended=[bool(text[-1] == eos) and len(text) > prompt for text in texts],
+        token_ids=list(texts), ended=ended,
+        texts=[before + (cut_to_sentence(text) if whole_sentences and not by_itself else text)
+               for text, by_itself in zip(written, ended, strict=True)],
         tokens=[len(text) - prompt for text in texts], candidates=trace.medians(), seconds=trace.seconds or None)
 
 

@@ -59,10 +59,11 @@ class Tour:
     def show(self, label: str, token_ids: torch.Tensor, trace: Trace) -> str:
         """What is printed of one setting: what it changes, what to look for, its text, and how that came about."""
         setting = self.settings[label]
-        each = outcome(self.model, self.tokenizer, self.input_ids, [token_ids], trace)
+        each = outcome(self.model, self.tokenizer, self.input_ids, [token_ids], trace,
+                       self.args.whole_sentences)
         lines = ["", wrap(f"{label} {self.changes(label)}", COLUMNS), wrap(setting.look_for, COLUMNS, INDENT)]
         like = self._like(label, each)
-        lines += [f"{INDENT}= {like}"] if like else [f"   │ {line}" for line in each.texts[0].splitlines() or [""]]
+        lines.append(f"{INDENT}= {like}" if like else wrap(each.texts[0], COLUMNS, "   │ "))
         end = "eos로 끝남" if each.ended[0] else "길이로 끝남"
         lines.append(f"{INDENT}토큰 {each.tokens[0]}개 · {end} · {each.seconds:.2f}초")
         self.shown[label] = each

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ..comparison.tour import Tour as Tour
     from ..evaluation.agreement import agreement as agreement
     from ..evaluation.agreement import combined_agreement as combined_agreement
     from ..evaluation.agreement import reviews_by_word as reviews_by_word
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .arguments import GenerationCompareArguments as GenerationCompareArguments
     from .arguments import GenerationDeployArguments as GenerationDeployArguments
     from .arguments import GenerationEvalArguments as GenerationEvalArguments
+    from .arguments import GenerationGenerateArguments as GenerationGenerateArguments
     from .arguments import GenerationInferArguments as GenerationInferArguments
     from .arguments import GenerationPretrainArguments as GenerationPretrainArguments
     from .arguments import GenerationTextArguments as GenerationTextArguments
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     from .models import load_pretrained as load_pretrained
     from .nsmc import NsmcCorpus as NsmcCorpus
     from .options import DecodingOptions as DecodingOptions
+    from .predictor import Predictor as Predictor
     from .prompts import encode_prompt as encode_prompt
+    from .prompts import read_prompts as read_prompts
     from .prompts import readable as readable
     from .recipes import training_sampler as training_sampler
     from .samples import sample_texts as sample_texts
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from .settings import BEYOND as BEYOND
     from .settings import SETTINGS as SETTINGS
     from .task import GenerationTask as GenerationTask
+    from .text_output import TextOutput as TextOutput
     from .texts import read_texts as read_texts
     from .tokenizer import train_tokenizer as train_tokenizer
     from .trace import traced as traced

@@ -268,13 +268,15 @@ class PromptArguments(Arguments):
     model_name_or_path: str = argument(
         "kogpt-mini", "모델: kogpt-mini, 허브 이름, 모델 폴더, 또는 train_gen-N.py로 파인튜닝한 폴더", group="모델")
     engine: str = argument(
-        "transformers", "계산하는 라이브러리", choices=("transformers", "ctranslate2"), group="모델")
+        "transformers", "계산하는 라이브러리: ctranslate2는 빠르고, 쓸 수 있는 옵션이 적습니다",
+        choices=("transformers", "ctranslate2"), group="모델")
     compute_type: str = argument(
-        "float32", "ctranslate2가 계산할 자료형", choices=("float32", "int8"), group="모델")
-    prompt: str | None = argument(None, "이어 쓸 글 하나", text=True)
+        "float32", "ctranslate2가 계산할 자료형: int8은 더 빠르고, 텍스트가 달라지기도 합니다",
+        choices=("float32", "int8"), group="모델")
+    prompt: str | None = argument(None, "이어 쓸 프롬프트 하나", text=True)
     input: str | None = argument(
-        None, "이어 쓸 글이 든 파일: .txt(한 줄에 하나), .jsonl, .json, .csv, .tsv. -는 표준 입력", path=True)
-    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것", text=True)
+        None, "프롬프트가 든 파일: .txt(한 줄에 하나), .jsonl, .json, .csv, .tsv. -는 표준 입력", path=True)
+    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 프롬프트가 든 것", text=True)
     length: int | None = argument(
         None, "새로 쓸 토큰의 최대 개수. max_new_tokens와 같습니다. 길이를 하나도 적지 않으면 50",
         minimum=1, maximum=MAX_LENGTH)
@@ -297,19 +299,34 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
         UserError: naming two that contradict each other, or an output that cannot be written.
     """
 
+    other_names: ClassVar[dict[str, str]] = {
+        "pretrained_model_name": "model_name_or_path", "downstream_model_dir": "model_name_or_path"}
+
     def __post_init__(self):
         super().__post_init__()
         if self.prompt is not None and self.input is not None:
             raise UserError("prompt: input과 함께 쓸 수 없습니다. 하나만 적으세요.")
         if self.prompt is not None and not self.prompt.strip():
-            raise UserError("prompt: 빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+            raise UserError("prompt: 빈 프롬프트는 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
         if self.text_column != "text" and self.input in (None, "-"):
             raise UserError("text_column: --input에 열이 있는 파일을 지정했을 때 씁니다.")
         self._check_length()
         self._check_count()
         if self.stream:
             self._check_stream()
+        if self.engine == "ctranslate2":
+            self._check_engine()
         self._check_output()
+
+    def _check_engine(self) -> None:
+        from .engines import Ctranslate2
+
+        Ctranslate2.check(self)
+        if self.stream:
+            raise UserError("stream: ctranslate2로는 쓸 수 없습니다. --engine transformers로 실행하세요.")
+        if self.resume and self.draws:  # whose random numbers cannot begin where they were
+            raise UserError(
+                "resume: ctranslate2로 뽑은 텍스트는 이어서 쓸 수 없습니다. --engine transformers로 실행하세요.")
 
     def _check_length(self) -> None:
         if self.length is None:

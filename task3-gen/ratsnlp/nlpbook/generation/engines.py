@@ -30,15 +30,6 @@ _REFUSED = {
 _KNOWN = {"do_sample", "temperature", "top_k", "top_p", "min_length", "max_length", "min_new_tokens", "max_new_tokens"}
 
 
-def check_options(options: DecodingOptions) -> None:
-    """Raises UserError where CTranslate2 has no such knob, or one that means something else."""
-    for name, value in options.named().items():
-        unnamed = DecodingOptions.specs([name])[0].metadata["unnamed"]
-        off, reason = _REFUSED.get(name, (unnamed, "CTranslate2에 없는 방법입니다"))
-        if name not in _KNOWN and value != off:
-            raise UserError(f"{name}: {reason}. --engine transformers로 실행하세요.")
-
-
 class Ctranslate2:
     """``model`` in CTranslate2, which writes what transformers does under greedy search in float32, and sooner.
 
@@ -64,10 +55,19 @@ class Ctranslate2:
         self.generator = ctranslate2.Generator(
             str(folder), device=model.device.type, compute_type=compute_type, intra_threads=torch.get_num_threads())
 
+    @staticmethod
+    def check(options: DecodingOptions) -> None:
+        """Raises UserError where CTranslate2 has no such knob, or one that means something else."""
+        for name, value in options.named().items():
+            unnamed = DecodingOptions.specs([name])[0].metadata["unnamed"]
+            off, reason = _REFUSED.get(name, (unnamed, "CTranslate2에 없는 방법입니다"))
+            if name not in _KNOWN and value != off:
+                raise UserError(f"{name}: {reason}. --engine transformers로 실행하세요.")
+
     def generate(self, prompts: list[list[int]], options: DecodingOptions, copies: int = 1) -> list[list[int]]:
         """The token ids that follow each of N prompts, ``copies`` texts one after the other: (N * copies) lists,
         with eos where it came to that. ``options`` counts new tokens (``max_new_tokens``, ``min_new_tokens``)."""
-        check_options(options)
+        self.check(options)
         sampling = {"sampling_topk": 1}
         if options.draws:
             sampling = {

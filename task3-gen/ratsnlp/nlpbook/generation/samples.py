@@ -9,7 +9,7 @@ import torch
 from ..pretrained import max_positions
 from ..text_files import compose
 from .models import in_eval_mode
-from .prompts import quiet_false_alarm, readable
+from .prompts import continuation, quiet_false_alarm, readable
 
 Progress = Callable[[Iterable], Iterable]  # tqdm, or nothing
 
@@ -44,7 +44,7 @@ def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: fl
             written = model.generate(
                 rows, attention_mask=torch.ones_like(rows), do_sample=True, top_p=top_p, top_k=0, max_length=length)
             for row in written:
-                text = row[ids.shape[1] :]
-                ended = bool((text == tokenizer.eos_token_id).any())
-                samples.append(Sample(readable(tokenizer, text).strip(), ended, readable(tokenizer, row)))
+                ended = bool((row[ids.shape[1] :] == tokenizer.eos_token_id).any())
+                text = continuation(tokenizer, row, ids.shape[1]).strip()
+                samples.append(Sample(text, ended, readable(tokenizer, row)))
     return samples
