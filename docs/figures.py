@@ -173,11 +173,12 @@ def knobs(_) -> str:
     rows = [["사람의 리뷰", "", "", *_of_knob(report["human"][0])]]
     for setting in report["settings"]:
         outcome = setting["outcomes"][0]
-        left = outcome["candidates"][-1][1] if setting["options"].startswith("do_sample=True") else 1
+        left = f"{outcome['candidates'][-1][1]:,.0f}" if setting["options"].startswith("do_sample=True") else ""
         named = re.sub(r"(do_sample=\w+|m(?:in|ax)_length=\d+)(, )?", "", setting["options"]).strip(", ")
-        rows.append([setting["label"], f"`{named}`" if named else "", f"{left:,.0f}",
+        rows.append([setting["label"], f"`{named}`" if named else "", left,
                      *_of_knob(outcome["figures"])])
-    return table("| | | 남은 후보 | distinct-2 | 반복된 4-gram | 평균 길이(음절) | eos로 끝남 | 토큰당 로그확률 |", rows)
+    return table(
+        "| | | 남은 후보 | distinct-2 | 반복된 4-gram | 평균 길이(음절) | eos로 끝남 | 토큰당 로그확률 |", rows)
 
 
 def _of_knob(of: dict) -> list[str]:

@@ -23,8 +23,9 @@ def test_the_readme_opens_in_korean_and_names_licences_and_driver():
         assert word in text, word
 
 
-def test_every_requirement_is_pinned_with_a_reason():
-    text = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", sorted(REPOSITORY.glob("requirements*.txt")), ids=lambda file: file.name)
+def test_every_requirement_is_pinned_with_a_reason(file):
+    text = file.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[\w-]+==[\w.]+ +# .*[가-힣].*", line) for line in lines), lines
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ratsnlp.nlpbook.display import table
-from ratsnlp.nlpbook.generation import SETTINGS, DecodingOptions, NsmcCorpus, load_pretrained
+from ratsnlp.nlpbook.generation import SETTINGS, DecodingOptions, NsmcCorpus, encode_prompt, load_pretrained
 from ratsnlp.nlpbook.generation.batched import Run, generate_batched
 from ratsnlp.nlpbook.generation.engines import COMPUTE_TYPES, Ctranslate2
 
@@ -47,7 +47,7 @@ def shown(values: list[float]) -> str:
 
 def tour(model, tokenizer, rounds: int) -> list[dict]:
     """The sixteen settings one call after another, against one batch of them; once each, and from many seeds."""
-    input_ids = tokenizer("긍정", return_tensors="pt")["input_ids"].to(model.device)
+    input_ids = encode_prompt(model, tokenizer, "긍정")
     rows = []
     for seeds in ([7], list(range(7, 7 + SAMPLES))):
         runs = [Run(setting.fit(model, tokenizer), seeds if setting.options.draws else seeds[:1])

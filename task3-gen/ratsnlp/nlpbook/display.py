@@ -2,6 +2,8 @@
 
 import unicodedata
 
+COLUMNS = 100  # of a line that is shown to a class
+
 
 def width(text: str) -> int:
     """The columns that ``text`` takes."""

@@ -22,9 +22,11 @@ BATCH = 16  # texts: with KoGPT2's 51,200 tokens, 160 MB of logits
 class Outcome:
     """The texts of one setting and one model, from one seed or many.
 
-    ``texts`` have the prompt, ``candidates`` are the median of what each knob left, in the order in which they acted.
+    ``texts`` begin with ``prompt``, ``candidates`` are the median of what each knob left, in the order in which they
+    acted.
     """
 
+    prompt: str
     token_ids: list[torch.Tensor]
     texts: list[str]
     ended: list[bool]
@@ -50,14 +52,14 @@ def outcome(model, tokenizer, input_ids: torch.Tensor, texts: Sequence[torch.Ten
     ended = [bool(text[-1] == eos) and len(text) > prompt for text in texts]
     written = [continuation(tokenizer, text, prompt) for text in texts]
     return Outcome(
-        token_ids=list(texts), ended=ended,
+        prompt=before, token_ids=list(texts), ended=ended,
         texts=[before + (cut_to_sentence(text) if whole_sentences and not by_itself else text)
                for text, by_itself in zip(written, ended, strict=True)],
         tokens=[len(text) - prompt for text in texts], candidates=trace.medians(), seconds=trace.seconds or None)
 
 
 def outcomes(model, tokenizer, input_ids: torch.Tensor, settings: Sequence[Setting],
-             seeds: Sequence[int]) -> list[Outcome]:
+             seeds: Sequence[int], whole_sentences: bool = False) -> list[Outcome]:
     """What ``model`` writes by each setting, all in as few batches as can be, with figures.
 
     A setting that does not draw has one text; its figures are of that text as often as there are seeds, since more of
@@ -68,7 +70,7 @@ def outcomes(model, tokenizer, input_ids: torch.Tensor, settings: Sequence[Setti
         generate_batched(model, input_ids, runs)
     found = []
     for run in runs:
-        each = outcome(model, tokenizer, input_ids, run.texts, run.trace)
+        each = outcome(model, tokenizer, input_ids, run.texts, run.trace, whole_sentences)
         own = [readable(tokenizer, text[input_ids.shape[1] :]).strip() for text in run.texts]
         log_prob = _log_prob(model, run.texts, input_ids.shape[1])
         each.figures = figures(own * (len(seeds) // len(own)), each.ended, log_prob)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..display import pad, table, width, wrap
+from ..display import COLUMNS, pad, table, width, wrap
 from ..generation.features import GenerationExample
 from ..generation.models import load_by_name
 from ..generation.nsmc import NsmcCorpus
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 REPORTED = 20  # texts of each setting that draws, where a report is asked for and nobody says how many
 HEADER = ["", "distinct-2", "반복된 4-gram", "평균 길이(음절)", "eos로 끝남", "토큰당 로그확률", "텍스트"]
-COLUMNS = 100
 
 
 def summarize(tour: Tour) -> str:
@@ -37,9 +36,9 @@ def summarize(tour: Tour) -> str:
         if name != tour.model_name:
             model, tokenizer = load_by_name(name)
             input_ids = encode_prompt(model, tokenizer, args.input_sentence)
-        for came, label in zip(outcomes(model, tokenizer, input_ids, settings, range(first, first + count)), found,
-                               strict=True):
-            found[label].append(came)
+        came = outcomes(model, tokenizer, input_ids, settings, range(first, first + count), args.whole_sentences)
+        for label, each in zip(found, came, strict=True):
+            found[label].append(each)
         human.append(human_figures(model, tokenizer, reviews))
         if args.report:
             pictures.append(picture_data(model, tokenizer, input_ids))
@@ -83,7 +82,7 @@ def tables(names: list[str], found: dict[str, list[Outcome]], human: list[dict],
         lines += ["", *([name] if len(names) > 1 else []), table([HEADER, *rows, row("사람의 리뷰", human[number])])]
     lines += ["", wrap(
         "자르면 다양성만이 아니라 길이도 줄어듭니다. 짧으면 반복할 틈도 없으니, 세 숫자를 사람의 리뷰와 함께 보세요. "
-        "로그확률이 높다고 좋은 텍스트는 아닙니다. 사람의 리뷰가 모델에게는 더 뜻밖입니다.", COLUMNS)]
+        "로그확률이 높다고 좋은 텍스트는 아닙니다. 사람의 리뷰보다 높으면 모델에게 그만큼 뻔한 텍스트입니다.", COLUMNS)]
     return "\n".join(lines)
 
 
@@ -111,7 +110,7 @@ def report(tour: Tour, names: list[str], found: dict[str, list[Outcome]], human:
         earlier = [other for other in list(found)[: list(found).index(label)]
                    if found[other][number].texts == came.texts]
         return {
-            "texts": came.texts, "prompt_characters": len(tour.args.input_sentence.rstrip()), "ended": came.ended,
+            "texts": came.texts, "prompt_characters": len(came.prompt), "ended": came.ended,
             "tokens": came.tokens, "seconds": shown.seconds if shown and not number else None,
             "same_as": earlier[0] if earlier else None, "candidates": list(came.cuts().items()),
             "figures": came.figures}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from ..display import wrap
+from ..display import COLUMNS, wrap
 from ..generation.arguments import GenerationInferArguments
 from ..generation.options import MAX_LENGTH, WINS, DecodingOptions
 from ..generation.settings import ALL_SETTINGS, SETTINGS, Setting
@@ -15,13 +15,12 @@ from .outcomes import Outcome, outcome
 from .png import check_png
 from .summary import human_reviews, summarize
 
-COLUMNS = 100  # of a line that is shown to a class
 INDENT = "     "
 OWN = "[내 설정]"
 # The steps in the order in which transformers takes them, by the names that people know.
 STEPS = ("repetition_penalty", "no_repeat_ngram_size", "min_length", "polarity", "top_n_sigma", "temperature",
          "top_h", "top_k", "top_p", "min_p", "typical_p")
-SHARED = {"min_length": 10, "max_length": 50}  # what the sixteen have in common
+SHARED = {name: getattr(SETTINGS[0].options, name) for name in WINS.values()}  # what the sixteen have in common
 
 
 class Tour:
@@ -59,8 +58,8 @@ class Tour:
     def show(self, label: str, token_ids: torch.Tensor, trace: Trace) -> str:
         """What is printed of one setting: what it changes, what to look for, its text, and how that came about."""
         setting = self.settings[label]
-        each = outcome(self.model, self.tokenizer, self.input_ids, [token_ids], trace,
-                       self.args.whole_sentences)
+        each = outcome(
+            self.model, self.tokenizer, self.input_ids, [token_ids], trace, self.args.whole_sentences)
         lines = ["", wrap(f"{label} {self.changes(label)}", COLUMNS), wrap(setting.look_for, COLUMNS, INDENT)]
         like = self._like(label, each)
         lines.append(f"{INDENT}= {like}" if like else wrap(each.texts[0], COLUMNS, "   │ "))

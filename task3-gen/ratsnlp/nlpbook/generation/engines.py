@@ -52,8 +52,10 @@ class Ctranslate2:
         _convert(model, tokenizer, folder)
         if seed is not None:
             ctranslate2.set_random_seed(seed)  # counts for what is made after it alone
+        # Half of the threads: with both of two cores, beside PyTorch's own, int8 was seven times slower than with one.
         self.generator = ctranslate2.Generator(
-            str(folder), device=model.device.type, compute_type=compute_type, intra_threads=torch.get_num_threads())
+            str(folder), device=model.device.type, compute_type=compute_type,
+            intra_threads=max(1, torch.get_num_threads() // 2))
 
     @staticmethod
     def check(options: DecodingOptions) -> None:
