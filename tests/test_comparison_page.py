@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import random
 import re
 import shutil
@@ -10,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from helpers import chromium
 from transformers import LogitsProcessor
 
 from ratsnlp.nlpbook import UserError
@@ -336,21 +336,8 @@ def test_a_missing_font_or_package_is_told_in_one_line(monkeypatch, fonts, tmp_p
 
 @pytest.fixture
 def browser(tmp_path):
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up("Chromium과 ChromeDriver가 없습니다: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                 f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path / "profile") as driver:
+        yield driver
 
 
 def test_the_page_fits_a_phone_and_is_light_on_dark_where_that_is_wanted(browser, report, tmp_path):

@@ -151,6 +151,11 @@ BROKEN = [
     (["--prompt", "긍정", "--output", "c.txt"], "output: 중단된 c.txt.part 파일이 있습니다"),
     (["--prompt", "긍정", "--output", "c.txt", "--resume"], "c.txt.part 파일은 generate.py가 쓴 것이 아닙니다"),
     (["--prompt", "긍정", "--engine", "vllm"], "engine: transformers, ctranslate2 가운데"),
+    (["--prompt", "긍정", "--engine", "ctranslate2", "--repetition_penalty", "1.2"],
+     "repetition_penalty: CTranslate2는"),
+    (["--prompt", "긍정", "--engine", "ctranslate2", "--stream"], "stream: ctranslate2로는"),
+    (["--prompt", "긍정", "--engine", "ctranslate2", "--top_k", "9", "--output", "c.txt", "--resume"],
+     "resume: ctranslate2로 뽑은"),
     (["--prompt", "긍정", "--topk", "5"], "--topk: 없는 옵션입니다. 혹시 --top_k인가요?"),
 ]
 

@@ -7,6 +7,7 @@ import torch
 from ..display import COLUMNS, wrap
 from ..generation.arguments import GenerationInferArguments
 from ..generation.options import MAX_LENGTH, WINS, DecodingOptions
+from ..generation.prompts import encode_prompt
 from ..generation.settings import ALL_SETTINGS, SETTINGS, Setting
 from ..generation.trace import Trace
 from ..pretrained import load_tokenizer
@@ -33,6 +34,10 @@ class Tour:
     def __init__(self, args: GenerationInferArguments, model, tokenizer, input_ids: torch.Tensor):
         self.args, self.model, self.tokenizer, self.input_ids = args, model, tokenizer, input_ids
         self.settings = chosen_settings(args)
+        for label, setting in self.settings.items():  # the tutorial's keep to a model of few positions
+            if label == OWN or setting.options.max_new_tokens:
+                encode_prompt(model, tokenizer, args.input_sentence, setting.options.max_length,
+                              setting.options.max_new_tokens)
         if args.samples or args.report:  # what is wrong with them is told before the first text and not after the last
             human_reviews(args, 1)
             if args.png:
