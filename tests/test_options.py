@@ -35,8 +35,8 @@ def test_lengths_of_new_tokens_win_over_those_that_count_the_prompt_with_a_warni
     options = DecodingOptions(min_length=3, max_length=50, min_new_tokens=2, max_new_tokens=5)
     assert options.generate_arguments() == {"min_new_tokens": 2, "max_new_tokens": 5}
     assert [record.getMessage() for record in caplog.records] == [
-        f"{end}_new_tokens: {end}_length와 함께 주어 {end}_new_tokens를 따르고, {end}_length({length}, 프롬프트를 포함한 "
-        "길이)는 쓰지 않습니다." for end, length in (("min", 3), ("max", 50))]
+        f"{end}_new_tokens: {end}_length와 함께 주어 {end}_new_tokens를 따르고, {end}_length({length}, "
+        "프롬프트를 포함한 길이)는 쓰지 않습니다." for end, length in (("min", 3), ("max", 50))]
     caplog.clear()
     apart = {"min_length": 3, "max_new_tokens": 5}
     assert DecodingOptions(**apart).generate_arguments() == apart

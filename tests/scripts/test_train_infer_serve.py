@@ -41,10 +41,10 @@ def test_train_then_infer_then_serve(place, number, request):
     assert len(list((place / "결과 1").glob("epoch=0-val_loss=*.ckpt"))) == 1
 
     inferred = run_script(
-        f"infer_gen-{number}.py", "--downstream_model_dir", "결과 1", "--input_sentence", "긍정", cwd=place,
-        forked=number > 0)
+        f"infer_gen-{number}.py", "--downstream_model_dir", "결과 1", "--input_sentence", "긍정",
+        "--only", "1", "9", "16", cwd=place, forked=number > 0)
     assert inferred.returncode == 0, inferred.stderr[-3000:]
-    assert re.findall(r"^\[(\d+)\]", inferred.stdout, re.MULTILINE) == [str(header) for header in range(1, 17)]
+    assert re.findall(r"^\[(\d+)\]", inferred.stdout, re.MULTILINE) == ["1", "9", "16"]
     assert not re.search(r"</s>|<pad>|<\|endoftext\|>|[\u1100-\u11ff]", inferred.stdout)
 
     env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(place / "빈 허브")}  # serving needs no hub

@@ -32,7 +32,8 @@ def test_train_on_ones_own_text_then_generate_from_a_checkpoint(tmp_path, tiny_f
     assert list((tmp_path / "logs").rglob("events.*"))
     assert "에폭 2의 모델이 쓴 글:" in done.stderr
     for folder in (out / f"checkpoint-{max(steps)}", out / "huggingface"):
-        written = run_script("infer_gen-0.py", "--pretrained_model_name", folder, "--input_sentence", "영화")
+        written = run_script(
+            "infer_gen-0.py", "--pretrained_model_name", folder, "--only", "1", "--input_sentence", "영화")
         assert written.returncode == 0, written.stderr[-3000:]
         assert "영화" in written.stdout, written.stderr[-3000:]
     assert "예전 학습" in user_error(run_script("train.py", *command, "--do_train"))
