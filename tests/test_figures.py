@@ -66,6 +66,7 @@ def test_a_name_that_is_none_is_told(figures):
 
 
 def test_every_figure_stands_in_a_document_and_every_mark_has_one(figures):
-    found = [mark[2] for page in ("README.md", "docs/differences.md", "task3-gen/kogpt-mini/README.md")
+    pages = ("README.md", "docs/differences.md", "docs/decoding.md", "task3-gen/kogpt-mini/README.md")
+    found = [mark[2] for page in pages
              for mark in figures.MARKED.finditer((REPOSITORY / page).read_text(encoding="utf-8"))]
     assert sorted(found) == sorted(figures.FIGURES)
