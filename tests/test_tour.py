@@ -138,6 +138,7 @@ def test_settings_compare_with_settings_that_are_there():
     ({"only": ("1",), "beyond": True}, "함께 쓸 수 없습니다"), ({"png": True}, "^png: .*--report"),
     ({"samples": 1001}, "^samples: 1000 이하여야"), ({"do_sample": False, "top_p": 0.9}, "^top_p: 뽑을 때만"),
     ({"penalty_alpha": 0.6, "do_sample": True}, "^penalty_alpha: "), ({"length_penalty": 0.0}, "^length_penalty: "),
+    ({"penalty_alpha": 0.6, "temperature": 0.7}, "^penalty_alpha: .*temperature 옵션과"),
     ({"penalty_alpha": 0.6, "num_beams": 2}, "^penalty_alpha: .*num_beams=2"),
     ({"min_new_tokens": 9, "max_new_tokens": 8}, r"^min_new_tokens: max_new_tokens\(8\) 이하여야 하는데 9"),
 ])

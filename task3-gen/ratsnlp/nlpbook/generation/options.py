@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar
 
 from ..arguments import Arguments, argument
@@ -20,7 +21,6 @@ HIDDEN_TOP_K = 50  # what transformers samples with where nobody names a top-k
 
 # What cuts and reshapes the distribution that is drawn from, in transformers' order: without drawing it has no effect.
 SAMPLING = ("temperature", "top_h", "top_k", "top_p", "min_p", "typical_p")
-CUTS = ("top_n_sigma", *SAMPLING[1:])
 
 # Lengths that count the new tokens alone, and those over which they win, which count the prompt as well.
 WINS = {"min_new_tokens": "min_length", "max_new_tokens": "max_length"}
@@ -115,18 +115,19 @@ class DecodingOptions(Arguments):
         for new, whole in WINS.items():
             counted, passed_over = getattr(self, new), getattr(self, whole)
             if None not in (counted, passed_over):
-                logging.getLogger(__name__).warning(
-                    "%s: %s와 함께 주어 %s를 따르고, %s(%s, 프롬프트를 포함한 길이)는 쓰지 않습니다.",
-                    new, whole, new, whole, passed_over)
+                _warn_once(f"{new}: {whole}와 함께 주어 {new}를 따르고, {whole}({passed_over}, 프롬프트를 포함한 "
+                           "길이)는 쓰지 않습니다.")
 
     def _check_contradictions(self) -> None:
-        if self.penalty_alpha and self.do_sample:
-            raise UserError("penalty_alpha: 대조 탐색은 뽑지 않습니다. do_sample=true와 함께 쓸 수 없습니다.")
+        acting = self.acts_on_draws()
+        if self.penalty_alpha and (self.do_sample or acting):
+            other = acting[0] if acting else "do_sample=true"
+            raise UserError(f"penalty_alpha: 대조 탐색은 뽑지 않습니다. {other} 옵션과 함께 쓸 수 없습니다.")
         if self.penalty_alpha and (self.num_beams or 1) > 1:
             raise UserError(f"penalty_alpha: 대조 탐색은 빔 서치(num_beams={self.num_beams})와 함께 쓸 수 없습니다.")
         if self.length_penalty is not None and (self.num_beams or 1) == 1:
             raise UserError("length_penalty: 빔 서치에서만 쓰입니다. num_beams를 2 이상으로 하세요.")
-        if self.do_sample is False and (acting := self.acts_on_draws()):
+        if self.do_sample is False and acting:
             raise UserError(f"{acting[0]}: 뽑을 때만 쓰입니다. do_sample=false와 함께 쓸 수 없습니다.")
 
     def named(self) -> dict[str, Any]:
@@ -208,6 +209,12 @@ class DecodingOptions(Arguments):
             spec.name: _number(spec.name, values[spec.name], cls.type_of(spec.name))
             if spec.name in values else spec.metadata["unnamed"]
             for spec in specs})
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """The same options are made many times on the way from a flag to the model."""
+    logging.getLogger(__name__).warning(message)
 
 
 def _number(name: str, value, kind: type):
