@@ -83,7 +83,7 @@ def test_polarity_adds_the_log_probability_of_what_is_asked_for_to_the_likeliest
 
 
 def test_polarity_needs_a_judge():
-    with pytest.raises(UserError, match="^polarity: 분류기가 있는"):
+    with pytest.raises(UserError, match="^polarity: 텍스트를 읽을 토크나이저"):
         DecodingOptions(polarity=1.0).generate_arguments()
 
 

@@ -125,7 +125,7 @@ def beam_tree(figures: dict) -> str:
                                "small strong" if node["winner"] else "small"))
     columns, lines = (max(place[axis] for place in places.values()) for axis in (0, 1))
     return _svg(left + (wide + gap) * columns + told, top + row * lines + tall + 10,
-                f"빔 {figures['num_beams']}개가 남긴 텍스트의 나무",
+                f"빔 {figures['num_beams']}개가 남긴 텍스트의 트리",
                 f"1위: {figures['text']}, 토큰당 로그확률 "
                 f"{signed(next(node['score'] for node in nodes if node['rank'] == 1))}.",
                 [edge for _, edge in sorted(edges)] + parts)

@@ -170,7 +170,7 @@ class DecodingOptions(Arguments):
         processors = []
         if weight:
             if polarity_processor is None:
-                raise UserError("polarity: 분류기가 있는 infer_gen-N.py와 generate.py에서만 쓸 수 있습니다.")
+                raise UserError("polarity: 텍스트를 읽을 토크나이저가 필요합니다. fit(model, tokenizer)처럼 주세요.")
             processors.append(polarity_processor(weight))
         if sigma or last:
             from .processors import TopNSigmaLogitsWarper, cuts_before_temperature
