@@ -19,6 +19,7 @@ from ratsnlp.nlpbook.generation import (
     load_pretrained,
     traced,
 )
+from ratsnlp.nlpbook.generation.batched import Run, generate_batched
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +115,9 @@ def test_the_tour_says_where_two_settings_gave_the_same_text(take):
 def test_what_is_promised_to_be_the_same_always_is(bundled, prompt):
     model, tokenizer = bundled
     input_ids = encode_prompt(model, tokenizer, prompt)
-    texts = []
-    for setting in SETTINGS:
-        torch.manual_seed(7)
-        texts.append(model.generate(input_ids, **setting.fit(model, tokenizer))[0].tolist())
+    runs = [Run(setting.fit(model, tokenizer), [7]) for setting in SETTINGS]
+    generate_batched(model, input_ids, runs)
+    texts = [run.texts[0].tolist() for run in runs]
     promised = [(number, setting.always_like) for number, setting in enumerate(SETTINGS, 1) if setting.always_like]
     assert len(promised) == 5
     assert [number for number, like in promised if texts[number - 1] != texts[like - 1]] == []
