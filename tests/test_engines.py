@@ -61,11 +61,20 @@ def test_rotary_embeddings_that_it_would_get_wrong_are_refused(tokenizer, tmp_pa
     assert not (tmp_path / "ctranslate2").exists()
 
 
+def test_a_model_with_decoding_settings_of_its_own_is_refused(tiny_model, tokenizer, tmp_path):
+    pytest.importorskip("ctranslate2", reason=INSTALL)
+    tiny_model.generation_config.top_k = 50  # transformers' own, as our exports name it
+    Ctranslate2(tiny_model, tokenizer, tmp_path / "ctranslate2")
+    tiny_model.generation_config.repetition_penalty = 1.05
+    with pytest.raises(UserError, match="generation_config.json에 repetition_penalty=1.05.*--engine transformers"):
+        Ctranslate2(tiny_model, tokenizer, tmp_path / "ctranslate2")
+
+
 def test_the_same_seed_draws_the_same_and_only_from_what_is_left(converted):
     model, tokenizer, folder, _ = converted
-    prompts = [tokenizer("긍정")["input_ids"]] * 40
+    prompts = [tokenizer("긍정")["input_ids"]] * 80
     options = DecodingOptions(do_sample=True, top_k=3, temperature=1.5, max_new_tokens=1)
-    drawn = [Ctranslate2(model, tokenizer, folder, seed=seed).generate(prompts, options, 2) for seed in (7, 7, 8)]
+    drawn = [Ctranslate2(model, tokenizer, folder, seed=seed).generate(prompts, options) for seed in (7, 7, 8)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(drawn[0]) == 80
     with torch.no_grad():

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import torch
 
 from ..errors import UserError
-from ..files import whole_folder, write_json
+from ..files import check_writable, whole_folder, write_json
 from ..paths import KOGPT_MINI, OUTPUT
-from .options import HIDDEN_TOP_K, DecodingOptions
+from .options import HIDDEN_TOP_K, SAMPLING, DecodingOptions
 
 COMPUTE_TYPES = ("float32", "int8")
 _FOLDER = "ctranslate2"  # beside the model
@@ -48,7 +48,8 @@ class Ctranslate2:
             raise UserError(
                 "engine: ctranslate2가 설치되어 있지 않습니다. "
                 "python -m pip install -r requirements-ctranslate2.txt로 설치하세요.") from error
-        self.tokenizer, self.eos = tokenizer, tokenizer.eos_token_id
+        self.tokenizer = tokenizer
+        _check_own_settings(model)
         _convert(model, tokenizer, folder)
         if seed is not None:
             ctranslate2.set_random_seed(seed)  # counts for what is made after it alone
@@ -66,9 +67,9 @@ class Ctranslate2:
             if name not in _KNOWN and value != off:
                 raise UserError(f"{name}: {reason}. --engine transformers로 실행하세요.")
 
-    def generate(self, prompts: list[list[int]], options: DecodingOptions, copies: int = 1) -> list[list[int]]:
-        """The token ids that follow each of N prompts, ``copies`` texts one after the other: (N * copies) lists,
-        with eos where it came to that. ``options`` counts new tokens (``max_new_tokens``, ``min_new_tokens``)."""
+    def generate(self, prompts: list[list[int]], options: DecodingOptions) -> list[list[int]]:
+        """The token ids that follow each of N prompts, with eos where it came to that. ``options`` counts new tokens
+        (``max_new_tokens``, ``min_new_tokens``)."""
         self.check(options)
         sampling = {"sampling_topk": 1}
         if options.draws:
@@ -81,11 +82,11 @@ class Ctranslate2:
                                key=lambda row: len(prompts[row])):
             rows = list(rows)
             results = self.generator.generate_batch(
-                [self.tokenizer.convert_ids_to_tokens(prompts[row]) for row in rows], num_hypotheses=copies,
+                [self.tokenizer.convert_ids_to_tokens(prompts[row]) for row in rows],
                 max_length=options.max_new_tokens, min_length=options.min_new_tokens or 0, return_end_token=True,
                 include_prompt_in_result=False, **sampling)
-            written |= {row: result.sequences_ids for row, result in zip(rows, results, strict=True)}
-        return [ids for row in range(len(prompts)) for ids in written[row]]
+            written |= {row: result.sequences_ids[0] for row, result in zip(rows, results, strict=True)}
+        return [written[row] for row in range(len(prompts))]
 
 
 def engine_folder(name: str) -> Path:
@@ -95,6 +96,17 @@ def engine_folder(name: str) -> Path:
     if folder.is_dir() and folder.resolve() != KOGPT_MINI:
         return folder / _FOLDER
     return OUTPUT / _FOLDER / (folder.name if folder.is_dir() else name.replace("/", "--"))
+
+
+def _check_own_settings(model) -> None:
+    """Raises UserError where the model comes with decoding settings of its own, which only transformers would take."""
+    own = model.generation_config.to_diff_dict()
+    for name in ("do_sample", "repetition_penalty", "no_repeat_ngram_size", "num_beams", *SAMPLING):
+        unnamed = False if name == "do_sample" else DecodingOptions.specs([name])[0].metadata["unnamed"]
+        if own.get(name) not in (None, unnamed):
+            raise UserError(
+                f"engine: 이 모델의 generation_config.json에 {name}={own[name]} 설정이 있어 ctranslate2로는 다른 "
+                "텍스트가 됩니다. --engine transformers로 실행하세요.")
 
 
 def _convert(model, tokenizer, folder: Path) -> None:
@@ -123,6 +135,7 @@ def _convert(model, tokenizer, folder: Path) -> None:
                 unk_token=tokenizer.unk_token or tokenizer.eos_token)
 
     logging.getLogger(__name__).warning("CTranslate2로 변환해 %s에 둡니다(가중치가 바뀔 때까지 한 번).", folder)
+    check_writable(folder, "engine")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as configuration, whole_folder(folder, _OWN) as unfinished:
         model.config.save_pretrained(configuration)
