@@ -98,6 +98,7 @@ def test_the_same_for_either_architecture_and_rows_of_different_lengths(tiny_mod
         for seed, text in zip(run.seeds, run.texts, strict=True):
             torch.manual_seed(seed)
             assert torch.equal(model.generate(input_ids, **run.arguments)[0], text)
+        assert run.trace.steps == sum(len(text) - input_ids.shape[1] for text in run.texts)
 
 
 def test_a_batch_does_not_take_the_models_own_generation_settings_twice(tiny_model, tokenizer):

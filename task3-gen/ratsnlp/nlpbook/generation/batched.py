@@ -71,14 +71,12 @@ def _together(model, input_ids: torch.Tensor, rows: list[tuple[Run, int]]) -> No
         counted = TracedProcessors(processors, run.trace, config.eos_token_id)
         parts.append(_Part(run, slice(position, position + len(seeds)), counted, generators, config.max_length))
         position += len(seeds)
-    prompts = input_ids.expand(len(rows), -1)
+    prompts, eos = input_ids.expand(len(rows), -1), model.generation_config.eos_token_id
     written = model.generate(
-        prompts, attention_mask=torch.ones_like(prompts), custom_generate=_sample_by(_EachRowsOwn(parts)),
+        prompts, attention_mask=torch.ones_like(prompts), custom_generate=_sample_by(_EachRowsOwn(parts, eos)),
         do_sample=False, max_length=max(part.max_length for part in parts))
     for part in parts:
-        for text in written[part.rows]:
-            text = _ended(text, input_ids.shape[1], model.generation_config.eos_token_id)
-            part.run.texts.append(text[: part.max_length])
+        part.run.texts += [_ended(text, input_ids.shape[1], eos)[: part.max_length] for text in written[part.rows]]
 
 
 def _prepared(model, input_ids, logits_processor, stopping_criteria, generation_config, **_):
@@ -107,12 +105,15 @@ class _Part:
 class _EachRowsOwn:
     """Processes each part by its own processors; of a row that draws, draws, and leaves nothing but what was drawn."""
 
-    def __init__(self, parts: list[_Part]):
-        self.parts = parts
+    def __init__(self, parts: list[_Part], eos_token_id: int | list[int]):
+        self.parts, self.eos = parts, eos_token_id
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         chosen = torch.full_like(scores, -torch.inf)
         for part in self.parts:
+            if input_ids.shape[1] >= part.max_length:  # it would have stopped here
+                chosen[part.rows, self.eos] = 0.0
+                continue
             own = part.processors(input_ids[part.rows], scores[part.rows])
             if part.generators is None:
                 tokens = own.argmax(-1, keepdim=True)
