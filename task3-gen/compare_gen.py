@@ -35,7 +35,7 @@ if __name__ == "__main__":
     corpus = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
     test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
     human = reviews_by_word(test, ("긍정", "부정"))
-    judge = PolarityJudge.load(nlpbook.BUNDLED_DATA / "judge/judge.npz")
+    judge = PolarityJudge.load()
     models = {
         "파인튜닝 전": partial(load_pretrained, args.pretrained_model_name),
         "파인튜닝 후": partial(load_for_inference, args),

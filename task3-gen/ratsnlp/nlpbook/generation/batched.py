@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import torch
 
+from .models import seeded
 from .trace import Trace, TracedProcessors, traced
 
 ROWS = 256  # of a batch
@@ -46,13 +48,8 @@ def generate_batched(model, input_ids: torch.Tensor, runs: Sequence[Run]) -> Non
 
 
 def _alone(model, input_ids: torch.Tensor, run: Run) -> None:
-    devices = [model.device] if model.device.type == "cuda" else []
-    for number, seed in enumerate(run.seeds):
-        if number and not run.arguments.get("do_sample"):
-            run.texts.append(run.texts[0])
-            continue
-        with torch.random.fork_rng(devices), traced(model) as trace:
-            torch.manual_seed(seed)
+    for seed in run.seeds:
+        with seeded(model, seed), traced(model) as trace:
             (text,) = model.generate(input_ids, attention_mask=torch.ones_like(input_ids), **run.arguments)
         run.texts.append(_ended(text, input_ids.shape[1], model.generation_config.eos_token_id))
         for name, counts in trace.counts.items():
@@ -61,9 +58,8 @@ def _alone(model, input_ids: torch.Tensor, run: Run) -> None:
 
 def _together(model, input_ids: torch.Tensor, rows: list[tuple[Run, int]]) -> None:
     parts, position = [], 0
-    while position < len(rows):
-        run = rows[position][0]
-        seeds = [seed for other, seed in rows[position:] if other is run]
+    for _, group in groupby(rows, key=lambda row: id(row[0])):
+        (run, *_), seeds = zip(*group, strict=True)
         prompts = input_ids.expand(len(seeds), -1)
         processors, config = model.generate(
             prompts, attention_mask=torch.ones_like(prompts), custom_generate=_prepared, **run.arguments)

@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import tempfile
-from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ import torch
 from ..errors import UserError
 from ..files import check_writable, whole_folder, write_json
 from ..paths import KOGPT_MINI, OUTPUT
+from ..training.fingerprints import weights_sha256
 from .options import HIDDEN_TOP_K, SAMPLING, DecodingOptions
 
 COMPUTE_TYPES = ("float32", "int8")
@@ -110,11 +110,7 @@ def _check_own_settings(model) -> None:
 
 
 def _convert(model, tokenizer, folder: Path) -> None:
-    digest = sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    weights = {"sha256": digest.hexdigest()}
+    weights = {"sha256": weights_sha256(model)}
     record = folder / "weights.json"
     if record.is_file() and json.loads(record.read_text(encoding="utf-8")) == weights:
         return

@@ -125,6 +125,15 @@ def load_by_name(name: str):
 
 
 @contextmanager
+def seeded(model: torch.nn.Module, seed: int) -> Iterator[None]:
+    """While it lasts, random numbers on the CPU and on the model's device begin at ``seed``; then they go on as they
+    would have."""
+    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def in_eval_mode(model: torch.nn.Module) -> Iterator[None]:
     """Without dropout while it lasts; then each part is in the mode in which it was."""
     modes = {module: module.training for module in model.modules()}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,8 @@ from ..errors import UserError
 from ..files import whole_file
 from ..pretrained import max_positions
 from ..text_files import compose
-from .models import in_eval_mode, load_by_name
+from ..training.fingerprints import weights_sha256
+from .models import in_eval_mode, load_by_name, seeded
 from .options import DecodingOptions
 from .prompts import continuation, cut_to_sentence, prompt_ids, quiet_false_alarm, readable
 from .samples import Sample
@@ -75,10 +75,7 @@ class Predictor:
 
     def fingerprint(self) -> dict[str, str]:
         """What tells whether another predictor writes the same texts: its weights, and the kind of its device."""
-        digest = sha256()
-        for parameter in self.model.parameters():
-            digest.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return {"weights": digest.hexdigest(), "device": self.model.device.type}
+        return {"weights": weights_sha256(self.model), "device": self.model.device.type}
 
     def predict_single(self, prompt: str, *, with_prompt: bool = False, whole_sentences: bool = False,
                        seed: int | None = None, write: Callable[[str], None] | None = None, **generation) -> str:
@@ -227,8 +224,7 @@ class Predictor:
         if not 0 <= seed <= MAX_SEED:
             raise UserError(f"seed: 0 이상 {MAX_SEED} 이하여야 하는데 {seed}입니다.")
         own = np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] if number else seed
-        with torch.random.fork_rng([self.model.device] if self.model.device.type == "cuda" else []):
-            torch.manual_seed(int(own))
+        with seeded(self.model, int(own)):
             yield
 
     def _streamer(self, ids: list[int], write: Callable[[str], None]) -> SyllableStreamer:

@@ -8,7 +8,7 @@ import torch
 
 from ..pretrained import max_positions
 from ..text_files import compose
-from .models import in_eval_mode
+from .models import in_eval_mode, seeded
 from .prompts import continuation, quiet_false_alarm, readable
 
 Progress = Callable[[Iterable], Iterable]  # tqdm, or nothing
@@ -37,8 +37,7 @@ def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: fl
     ids = torch.tensor([tokenizer.encode(compose(prompt).rstrip()) or [tokenizer.eos_token_id]], device=model.device)
     length = min(ids.shape[1] + max_new_tokens, max_positions(model.config) or math.inf)
     samples = []
-    with in_eval_mode(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with in_eval_mode(model), seeded(model, seed):
         for start in progress(range(0, count, batch_size)):
             rows = ids.expand(min(batch_size, count - start), -1)
             written = model.generate(

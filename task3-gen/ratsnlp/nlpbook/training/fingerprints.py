@@ -1,7 +1,8 @@
-"""What tells two runs apart: the data's hashes, and the commit of the code."""
+"""What tells two runs apart: hashes of the data and of a model's weights, and the commit of the code."""
 
 import subprocess
 from hashlib import file_digest, sha256
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,17 @@ def tokens_sha256(dataset) -> str:
             dataset.ids, dataset.lengths, getattr(dataset, "document", np.zeros(0)),
             getattr(dataset, "start", np.zeros(0))):
         digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def weights_sha256(model) -> str:
+    """SHA-256 of the parameters and buffers of ``model`` and of their names; what is tied counts once."""
+    import torch
+
+    digest = sha256()
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
