@@ -35,6 +35,11 @@ def test_absent_keys_mean_their_defaults(client, calls):
     assert "긍정" in response.get_data(as_text=True)  # Hangul as Hangul, not as \uXXXX
 
 
+def test_an_empty_text_means_the_default_and_the_least_length_gives_way_to_a_shorter_most(client, calls):
+    client.post("/api", json={"prompt": "긍정", "top_k": "", "min_length": "", "max_length": 6})
+    assert (calls[0]["top_k"], calls[0]["min_length"], calls[0]["max_length"]) == (50, 6, 6)
+
+
 def test_numbers_and_numeric_strings_are_taken_alike(client, calls):
     numbers = {"min_length": 5, "max_length": 30, "top_p": 0.9, "top_k": 10, "repetition_penalty": 1.2,
                "no_repeat_ngram_size": 2, "temperature": 0}
@@ -50,7 +55,7 @@ def test_numbers_and_numeric_strings_are_taken_alike(client, calls):
     ([], "요청"), ("가", "요청"), (None, "요청"),
     ({"prompt": "가", "temprature": 1}, "temprature"),
     *[({"prompt": "가", name: value}, name) for name, value in [
-        ("max_length", ""), ("max_length", None), ("max_length", True), ("max_length", [50]), ("max_length", "30.7"),
+        ("max_length", " "), ("max_length", None), ("max_length", True), ("max_length", [50]), ("max_length", "30.7"),
         ("max_length", 30.7), ("max_length", "오십"), ("max_length", 100_000), ("max_length", 0),
         ("min_length", -5), ("min_length", 51), ("top_p", 0), ("top_p", -0.5), ("top_p", 2), ("top_p", "nan"),
         ("top_k", -1), ("top_k", -3), ("top_k", 1e9), ("top_k", "1e400"),

@@ -151,7 +151,7 @@ def test_whether_a_text_ended_and_whole_sentences(bundled):
     (lambda p: p.predict_single("긍정", max_length=65), "max_length: 이 모델의 위치는 64개라 64 이하여야"),
     (lambda p: p.predict_single("긍정", topp=0.9), "^topp: 없는 옵션입니다. 혹시 top_p인가요?"),
     (lambda p: p.predict_single("긍정", 글=1), "^글: 없는 옵션입니다. 쓸 수 있는 이름: do_sample, "),
-    (lambda p: p.predict_single("긍정", top_p=2.0), "^top_p: 0.01 이상 1 이하여야"),
+    (lambda p: p.predict_single("긍정", top_p=2.0), "^top_p: 0보다 크고 1 이하여야"),
     (lambda p: p.predict_single("긍정", seed=-1), "^seed: 0 이상"),
     (lambda p: p.predict_single("긍정", num_beams=2, write=print), "^write: "),
     (lambda p: p.predict_single("\ud83d"), "올바른 유니코드 글이 아닙니다"),
@@ -298,7 +298,7 @@ def test_the_parts_are_the_text_that_is_returned(bundled):
     parts = []
     text = bundled.predict_single("긍정", seed=3, temperature=1.5, max_new_tokens=30, write=parts.append)
     assert "".join(parts) == text == bundled.predict_single("긍정", seed=3, temperature=1.5, max_new_tokens=30)
-    assert len(parts) >= 5
+    assert len(parts) >= 4
 
 
 def test_positions_of_a_few_are_no_reason_to_fail(tokenizer):

@@ -45,7 +45,7 @@ def test_a_class_compares_its_own_setting_by_seeds_models_and_a_report(tiny_fold
 
 @pytest.mark.parametrize(("flags", "message"), [
     (("--only", "31"), "only: 1부터 30까지의 번호여야 하는데 '31'"),
-    (("--top_p", "1.2"), "top_p: 0.01 이상 1 이하여야 하는데 1.2"),
+    (("--top_p", "1.2"), "top_p: 0보다 크고 1 이하여야 하는데 1.2"),
     (("--do_sample", "false", "--top_k", "5"), "top_k: 뽑을 때만"),
     (("--samples", "2", "--downstream_corpus_name", "없음"), "ratings_test.txt"),
     (("--samples", "2", "--models", "없는/모델"), "'없는/모델'"),

@@ -45,7 +45,7 @@ def test_greedy_is_the_same_twice(page):
 def test_an_error_is_shown_in_korean_and_goes_away(page):
     text, is_error = send(page, temperature="", top_p="2")
     assert is_error
-    assert text == "top_p: 0.01 이상 1 이하여야 하는데 2입니다."
+    assert text == "top_p: 0보다 크고 1 이하여야 하는데 2입니다."
     text, is_error = send(page, top_p="")
     assert not is_error
 

@@ -3,6 +3,7 @@
 import argparse
 import atexit
 import difflib
+import functools
 import inspect
 import io
 import math
@@ -27,7 +28,7 @@ _KINDS = {
 def argument(default, help, **more):
     """A dataclass field with its Korean ``help`` and what else is said of it.
 
-    ``minimum`` <= value <= ``maximum`` (with ``range`` a message names both), value > ``above``, one of ``choices``;
+    ``minimum`` <= value <= ``maximum``, value > ``above`` (with ``range`` a message names both), one of ``choices``;
     ``path``: a ``~`` at its beginning is the user's home; ``writes``: a folder that is written to; ``text``: its
     Hangul is composed (NFC); ``group``: its heading in ``--help``, else that of the class.
     """
@@ -60,7 +61,7 @@ class Arguments:
     @classmethod
     def type_of(cls, name: str) -> type:
         """The plain type of a field: ``int`` for ``int`` and for ``int | None``, ``tuple`` for ``tuple[str, ...]``."""
-        hint = typing.get_type_hints(cls)[name]
+        hint = _type_hints(cls)[name]
         if isinstance(hint, types.UnionType):
             hint = next(part for part in hint.__args__ if part is not type(None))
         return typing.get_origin(hint) or hint
@@ -69,6 +70,9 @@ class Arguments:
     def heading_of(cls, spec) -> str:
         declares = [base for base in cls.__mro__ if spec.name in inspect.get_annotations(base)]
         return spec.metadata.get("group") or declares[-1].heading
+
+
+_type_hints = functools.cache(typing.get_type_hints)  # a server makes options of every request
 
 
 def _checked(spec, value, kind):
@@ -114,14 +118,20 @@ def broken_bound(spec, value) -> str | None:
     choices, minimum, maximum, above = map(spec.metadata.get, ("choices", "minimum", "maximum", "above"))
     if choices and value not in choices:
         return f"{', '.join(map(str, choices))} 가운데 하나여야"
-    too_small, too_large = minimum is not None and value < minimum, maximum is not None and value > maximum
+    too_small = minimum is not None and value < minimum or above is not None and value <= above
+    too_large = maximum is not None and value > maximum
     if (too_small or too_large) and spec.metadata.get("range"):
-        return f"{_shown(minimum)} 이상 {_shown(maximum)} 이하여야"
+        return f"{bounds(spec)}여야"
     if too_small:
-        return f"{_shown(minimum)} 이상이어야"
-    if above is not None and value <= above:
-        return f"{_shown(above)}보다 커야"
+        return f"{_shown(minimum)} 이상이어야" if above is None else f"{_shown(above)}보다 커야"
     return f"{_shown(maximum)} 이하여야" if too_large else None
+
+
+def bounds(spec) -> str:
+    """Both bounds of the field ``spec``, as a message says them."""
+    minimum, maximum, above = map(spec.metadata.get, ("minimum", "maximum", "above"))
+    least = f"{_shown(minimum)} 이상" if above is None else f"{_shown(above)}보다 크고"
+    return f"{least} {_shown(maximum)} 이하"
 
 
 def _shown(value) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..pretrained import use_special_tokens as use_special_tokens
     from ..serving.app import get_web_service_app as get_web_service_app
     from ..serving.server import run_web_service as run_web_service
+    from ..serving.service import GenerationService as GenerationService
     from .arguments import GenerationCompareArguments as GenerationCompareArguments
     from .arguments import GenerationDeployArguments as GenerationDeployArguments
     from .arguments import GenerationEvalArguments as GenerationEvalArguments

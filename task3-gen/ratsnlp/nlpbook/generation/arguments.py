@@ -463,6 +463,16 @@ class GenerationDeployArguments(Arguments):
     downstream_model_checkpoint_fpath: str | None = argument(None, "체크포인트 파일(폴더 대신)", path=True)
     host: str = argument("127.0.0.1", "기다릴 주소. 0.0.0.0이면 다른 컴퓨터에서도 접속할 수 있습니다", group="서버")
     port: int = argument(9000, "기다릴 포트", minimum=0, maximum=65535, group="서버")
+    engine: str = argument(
+        "transformers", "transformers, 더 빠른 ctranslate2(int8. 시드와 토큰별 확률이 없음), 또는 책의 방식인 book(한 "
+        "번에 하나씩)", choices=("transformers", "ctranslate2", "book"), group="서버")
+    token: str | None = argument(
+        None, "접속할 때 쓸 토큰. 다른 컴퓨터에서도 접속할 수 있는 주소라면 없을 때 하나 만들어 보여 줍니다. \"\"이면 "
+        "쓰지 않습니다", group="서버")
+    cors_origins: tuple[str, ...] = argument(
+        (), "이 서버의 API를 쓸 수 있는 다른 웹 페이지의 출처: https://example.com처럼", group="서버")
+    allowed_hosts: tuple[str, ...] = argument(
+        (), "주소창에 쓸 수 있는 이 서버의 다른 이름: class.example.com처럼", group="서버")
 
     def __post_init__(self):
         super().__post_init__()

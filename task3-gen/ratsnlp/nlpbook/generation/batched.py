@@ -6,6 +6,7 @@ from itertools import groupby
 
 import torch
 
+from .choosing import prepared
 from .models import seeded
 from .trace import Trace, TracedProcessors, traced
 
@@ -62,7 +63,7 @@ def _together(model, input_ids: torch.Tensor, rows: list[tuple[Run, int]]) -> No
         (run, *_), seeds = zip(*group, strict=True)
         prompts = input_ids.expand(len(seeds), -1)
         processors, config = model.generate(
-            prompts, attention_mask=torch.ones_like(prompts), custom_generate=_prepared, **run.arguments)
+            prompts, attention_mask=torch.ones_like(prompts), custom_generate=prepared, **run.arguments)
         generators = [torch.Generator(model.device).manual_seed(seed) for seed in seeds] if config.do_sample else None
         counted = TracedProcessors(processors, run.trace, config.eos_token_id)
         parts.append(_Part(run, slice(position, position + len(seeds)), counted, generators, config.max_length))
@@ -73,11 +74,6 @@ def _together(model, input_ids: torch.Tensor, rows: list[tuple[Run, int]]) -> No
         do_sample=False, max_length=max(part.max_length for part in parts))
     for part in parts:
         part.run.texts += [_ended(text, input_ids.shape[1], eos)[: part.max_length] for text in written[part.rows]]
-
-
-def _prepared(model, input_ids, logits_processor, stopping_criteria, generation_config, **_):
-    """What ``model.generate`` has prepared for the call, instead of the call."""
-    return logits_processor, generation_config
 
 
 def _sample_by(own: Callable) -> Callable:

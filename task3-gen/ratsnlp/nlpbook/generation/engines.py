@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import tempfile
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,12 +72,7 @@ class Ctranslate2:
         """The token ids that follow each of N prompts, with eos where it came to that. ``options`` counts new tokens
         (``max_new_tokens``, ``min_new_tokens``)."""
         self.check(options)
-        sampling = {"sampling_topk": 1}
-        if options.draws:
-            sampling = {
-                "sampling_topk": HIDDEN_TOP_K if options.top_k is None else options.top_k,
-                "sampling_topp": options.top_p or 1.0, "sampling_temperature": options.temperature or 1.0}
-        written = {}
+        sampling, written = _sampling(options), {}
         # In a batch of different lengths CTranslate2 takes the longer prompts' last tokens for new ones.
         for _, rows in groupby(sorted(range(len(prompts)), key=lambda row: len(prompts[row])),
                                key=lambda row: len(prompts[row])):
@@ -87,6 +83,29 @@ class Ctranslate2:
                 include_prompt_in_result=False, **sampling)
             written |= {row: result.sequences_ids[0] for row, result in zip(rows, results, strict=True)}
         return [written[row] for row in range(len(prompts))]
+
+    def continue_batch(self, prompts: list[list[int]], options: DecodingOptions, min_length: int, max_length: int,
+                       put: Callable[[int, int], bool]) -> None:
+        """Continue N prompts of any lengths side by side. ``put(row, token id)`` is given each new token, eos too, and
+        ends its row where it returns True. The lengths count the prompt's tokens. (CTranslate2 begins
+        behind the shortest prompt; the rest of the others comes back as if it were new, and is passed over.)"""
+        first = min(map(len, prompts))
+
+        def told(result) -> bool:
+            place = first + result.step
+            return place >= len(prompts[result.batch_id]) and put(result.batch_id, result.token_id)
+
+        self.generator.generate_batch(
+            list(map(self.tokenizer.convert_ids_to_tokens, prompts)), max_length=max_length - first,
+            min_length=max(min_length - first, 0), return_end_token=True, include_prompt_in_result=False, callback=told,
+            **_sampling(options))
+
+
+def _sampling(options: DecodingOptions) -> dict:
+    if not options.draws:
+        return {"sampling_topk": 1}
+    return {"sampling_topk": HIDDEN_TOP_K if options.top_k is None else options.top_k,
+            "sampling_topp": options.top_p or 1.0, "sampling_temperature": options.temperature or 1.0}
 
 
 def engine_folder(name: str) -> Path:

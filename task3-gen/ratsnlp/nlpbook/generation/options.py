@@ -5,7 +5,6 @@ flags, the API, the page.
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, fields
 from functools import cache
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 from ..arguments import Arguments, argument
 from ..errors import UserError
 
+MAX_VOCABULARY = 1_000_000  # more than any model has; a server keeps to the model's own
 MAX_LENGTH = 2048  # positions of the largest model here; encode_prompt keeps to the model's own
 SMALLEST_TEMPERATURE = 0.01  # dividing by less overflows; by then it is greedy search anyway
 
@@ -28,7 +28,7 @@ WINS = {"min_new_tokens": "min_length", "max_new_tokens": "max_length"}
 
 def knob(korean: str, unnamed, help: str, **bounds):
     """A field of :class:`DecodingOptions`: None where nobody names it; a page or an API has ``unnamed`` then."""
-    return argument(None, help, korean=korean, unnamed=unnamed, range="minimum" in bounds, **bounds)
+    return argument(None, help, korean=korean, unnamed=unnamed, range="maximum" in bounds, **bounds)
 
 
 @dataclass
@@ -83,13 +83,13 @@ class DecodingOptions(Arguments):
         "점수를 이 값으로 나눕니다. 낮으면 뻔하게, 높으면 엉뚱하게. 0은 그리디 서치",
         minimum=0.0, maximum=1e8)
     top_h: float | None = knob(
-        "top-H", 1.0, "엔트로피를 이 비율까지만 남깁니다. 1은 자르지 않음. 보통 0.4", minimum=0.01, maximum=1.0)
+        "top-H", 1.0, "엔트로피를 이 비율까지만 남깁니다. 1은 자르지 않음. 보통 0.4", above=0.0, maximum=1.0)
     top_k: int | None = knob(
-        "top-k", HIDDEN_TOP_K, "확률이 높은 몇 개에서만 뽑을지. 0은 자르지 않음", minimum=0, maximum=1000)
+        "top-k", HIDDEN_TOP_K, "확률이 높은 몇 개에서만 뽑을지. 0은 자르지 않음", minimum=0, maximum=MAX_VOCABULARY)
     top_p: float | None = knob(
         "top-p", 1.0,
         "확률이 높은 것부터 더해 이만큼이 될 때까지의 토큰에서만. 1은 자르지 않음",
-        minimum=0.01, maximum=1.0)
+        above=0.0, maximum=1.0)
     min_p: float | None = knob(
         "min-p", 0.0,
         "가장 높은 확률의 이 비율보다 낮은 토큰을 뺍니다. 보통 0.05에서 0.1",
@@ -97,7 +97,7 @@ class DecodingOptions(Arguments):
     typical_p: float | None = knob(
         "typical-p", 1.0,
         "정보량이 평균에 가까운 것부터 더해 이만큼까지. 1은 자르지 않음. 보통 0.95",
-        minimum=0.01, maximum=1.0)
+        above=0.0, maximum=1.0)
     temperature_last: bool | None = knob(
         "온도 나중", False, "true면 llama.cpp처럼 후보를 자른 다음에 온도로 나눕니다. transformers는 온도가 먼저입니다")
 
@@ -196,32 +196,8 @@ class DecodingOptions(Arguments):
         known = {spec.name: spec for spec in fields(cls)}
         return [known[name] for name in names]
 
-    @classmethod
-    def from_request(cls, values: dict[str, Any], names: Iterable[str]) -> "DecodingOptions":
-        """The options of a request: numbers or numeric strings; of ``names`` those that are not in
-        ``values`` have their default.
-
-        Raises:
-            UserError: naming the field, the bound and the value.
-        """
-        specs = cls.specs(names)
-        return cls(**{
-            spec.name: _number(spec.name, values[spec.name], cls.type_of(spec.name))
-            if spec.name in values else spec.metadata["unnamed"]
-            for spec in specs})
-
 
 @cache
 def _warn_once(message: str) -> None:
     """The same options are made many times on the way from a flag to the model."""
     logging.getLogger(__name__).warning(message)
-
-
-def _number(name: str, value, kind: type):
-    try:
-        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or (kind is int and not number.is_integer()):
-        raise UserError(f"{name}: {'정수' if kind is int else '수'}여야 하는데 {str(value)[:40]!r}입니다.")
-    return kind(number)

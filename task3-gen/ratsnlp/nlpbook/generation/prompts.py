@@ -6,6 +6,7 @@ import math
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -130,9 +131,9 @@ def encode_prompt(model, tokenizer, prompt: str, max_length: int | None = None, 
     return torch.tensor([ids], device=model.device)
 
 
-def prompt_ids(config, tokenizer, prompt: str, max_length: int | None = None,
+def prompt_ids(config, tokenizer, prompt: str | Sequence[int], max_length: int | None = None,
                max_new_tokens: int | None = None) -> list[int]:
-    """What :func:`encode_prompt` says. An encoder-decoder model reads the prompt elsewhere than it writes: there both
+    """What :func:`encode_prompt` says, also of a prompt of token ids. An encoder-decoder model reads the prompt elsewhere than it writes: there both
     have all positions, and ``max_length`` counts what is written and the token that it begins with."""
     positions = max_positions(config) or math.inf
     if max_new_tokens is not None and max_new_tokens >= positions:
@@ -141,10 +142,13 @@ def prompt_ids(config, tokenizer, prompt: str, max_length: int | None = None,
     if max_new_tokens is None:
         max_length = min(50, positions) if max_length is None else max_length
         check_length(config, max_length, "max_length")
-    if not prompt.strip():
-        raise UserError("빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
-    check_text("프롬프트", prompt)
-    ids = tokenizer.encode(compose(prompt).rstrip())
+    if isinstance(prompt, str):
+        if not prompt.strip():
+            raise UserError("빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+        check_text("프롬프트", prompt)
+        ids = tokenizer.encode(compose(prompt).rstrip())
+    else:
+        ids = list(prompt)
     if config.is_encoder_decoder:
         if len(ids) > positions:
             raise UserError(f"주어진 글이 {len(ids)}토큰이라 이 모델의 위치({positions}개)를 넘습니다. 글을 줄이세요.")

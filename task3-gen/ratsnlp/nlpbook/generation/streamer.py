@@ -1,44 +1,61 @@
 """A text while it is written: whole characters, none of them ever taken back."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from transformers.generation.streamers import BaseStreamer
 
 from .prompts import continuation
 
+Piece = tuple[str, list[int]]  # some whole characters, and the token ids that they are of
 
-class SyllableStreamer(BaseStreamer):
-    """Hands ``write`` what follows ``prompt_ids`` as ``model.generate`` goes on, the last character kept back.
 
-    A token may hold a third of a syllable, or a jamo that joins the character before it: together the parts are the
-    very text that :func:`continuation` gives at the end. transformers' TextStreamer writes U+FFFD and half syllables.
+class Pieces:
+    """What follows ``prompt_ids``, piece by piece: each as few tokens as make whole characters.
+
+    A token may hold a third of a syllable, or a jamo that joins the character before it. So a piece is given out when
+    the token after it has begun a character of its own; together they are the very text that :func:`continuation` gives
+    at the end. transformers' TextStreamer writes U+FFFD and half syllables.
     """
 
+    def __init__(self, tokenizer, prompt_ids: list[int]):
+        self.tokenizer = tokenizer
+        self._before, self._open, self._text = list(prompt_ids), [], ""
+        self._whole = 0  # how many of the open tokens made the text what it is; the others are parts of a character
+
+    def add(self, token: int) -> Iterator[Piece]:
+        """The piece that is whole now that ``token`` follows, if one is."""
+        text = continuation(self.tokenizer, [*self._before, *self._open, token], len(self._before))
+        begun = text.removeprefix(self._text)
+        if self._text and begun != text and begun and not unicodedata.combining(begun[0]):
+            self._before = self._open[: self._whole]
+            yield self._text, self._before
+            self._open, self._text, text = self._open[self._whole :], "", begun
+        self._open.append(token)
+        if text != self._text:
+            self._text, self._whole = text, len(self._open)
+
+    def end(self) -> Iterator[Piece]:
+        """What is left when no token follows."""
+        if self._open:
+            yield self._text, self._open
+
+
+class SyllableStreamer(BaseStreamer):
+    """Hands ``write`` what follows ``prompt_ids`` as ``model.generate`` goes on, in :class:`Pieces`."""
+
     def __init__(self, tokenizer, prompt_ids: list[int], write: Callable[[str], None]):
-        self.tokenizer, self.write = tokenizer, write
-        self.ids, self.prompt_length = list(prompt_ids), len(prompt_ids)
-        self.began, self.told = False, 0
+        self.pieces, self.write, self.began = Pieces(tokenizer, prompt_ids), write, False
 
     def put(self, value) -> None:
-        if self.began:
-            self.ids += value.flatten().tolist()
-            self._tell(finished=False)
+        for token in value.flatten().tolist() if self.began else []:
+            self._tell(self.pieces.add(token))
         self.began = True  # with the prompt, which comes first
 
     def end(self) -> None:
-        self._tell(finished=True)
+        self._tell(self.pieces.end())
 
-    def _tell(self, finished: bool) -> None:
-        text = continuation(self.tokenizer, self.ids, self.prompt_length)
-        settled = len(text) if finished else _settled(text)
-        if settled > self.told:
-            self.write(text[self.told : settled])
-            self.told = settled
-
-
-def _settled(text: str) -> int:
-    """How many characters of ``text`` no further one can join: all before the last that is no combining mark."""
-    while text and unicodedata.combining(text[-1]):
-        text = text[:-1]
-    return max(len(text) - 1, 0)
+    def _tell(self, pieces: Iterator[Piece]) -> None:
+        for text, _ in pieces:
+            if text:
+                self.write(text)

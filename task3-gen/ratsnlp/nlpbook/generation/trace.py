@@ -18,6 +18,12 @@ KNOBS = {
 }
 
 
+def knob_of(processor: Callable) -> str:
+    """What our options call the work of ``processor``; its class's name where they do not know it."""
+    name = type(processor).__name__
+    return KNOBS.get(name, name)
+
+
 @dataclass
 class Trace:
     """The candidates left after each logits processor, at each step of each text that had not ended, and the seconds.
@@ -55,7 +61,7 @@ class TracedProcessors(list):
         self.trace.note("vocabulary", scores, alive)
         for processor in self:
             scores = processor(input_ids, scores)
-            self.trace.note(KNOBS.get(type(processor).__name__, type(processor).__name__), scores, alive)
+            self.trace.note(knob_of(processor), scores, alive)
         return scores
 
 

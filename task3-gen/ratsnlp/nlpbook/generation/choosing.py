@@ -1,0 +1,203 @@
+"""How the next token of each of many texts is chosen: every text by its own knobs and from its own seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from .settings import Setting
+from .trace import knob_of
+
+if TYPE_CHECKING:
+    from .options import DecodingOptions
+
+LENGTHS = ("min_length", "min_new_tokens")
+PENALTIES = ("repetition_penalty", "no_repeat_ngram_size", *LENGTHS, "polarity")
+CUTS = ("top_n_sigma", "top_h", "top_k", "top_p", "min_p", "typical_p")
+ROW_WISE = ("temperature", *CUTS)  # they look at nothing but the scores: rows with the same ones share a call
+
+
+class Choice:
+    """How one text is continued: its logits processors in the order in which they act, and whether it draws.
+
+    Where it draws, token ``i`` hangs on number ``i`` of ``random.Random(seed)``, whatever device the model is on.
+    ``forced`` are the token ids with which the text begins, however likely; their numbers are passed over, so that a
+    text that is forced to begin as it does goes on as it does. ``steps`` is of how many candidates each step tells.
+    """
+
+    def __init__(self, processors: Sequence[Callable], draws: bool, seed: int, prompt_length: int, min_length: int,
+                 forced: Sequence[int] = (), steps: int = 0):
+        names = [knob_of(processor) for processor in processors]
+        by_ids = max((place for place, name in enumerate(names, start=1) if name not in ROW_WISE), default=0)
+        self.first, self.warpers = list(zip(names, processors, strict=True))[:by_ids], processors[by_ids:]
+        self.draws, self._random, self._numbers = draws, random.Random(seed), []
+        self.prompt_length, self.min_length, self.forced, self.steps = prompt_length, min_length, forced, steps
+        self.kind = repr((draws, [(knob_of(each), sorted(vars(each).items())) for each in self.warpers]))
+
+    @classmethod
+    def of(cls, model, tokenizer, ids: list[int], options: DecodingOptions, seed: int, **more) -> tuple[Choice, int]:
+        """Of the very processors that ``model.generate`` makes of ``options`` behind ``ids``; and the length at which
+        it would stop, the prompt's tokens included."""
+        row = torch.tensor([ids], device=model.device)
+        processors, config = model.generate(
+            row, attention_mask=torch.ones_like(row), custom_generate=prepared,
+            **Setting("", options).fit(model, tokenizer))
+        least = max(config.min_length or 0, len(ids) + (config.min_new_tokens or 0))
+        return cls(processors, config.do_sample, seed, len(ids), least, **more), config.max_length
+
+    def number(self, ids: list[int]) -> float:
+        """Where in [0, 1) the draw of the token behind ``ids`` falls; the same when it is asked for again."""
+        place = len(ids) - self.prompt_length
+        while len(self._numbers) <= place:
+            self._numbers.append(self._random.random())
+        return self._numbers[place]
+
+    def acting(self, ids: list[int]) -> list[tuple[str, Callable]]:
+        """Those that look at the token ids, without the ones for a length that is reached."""
+        return [(name, each) for name, each in self.first if name not in LENGTHS or len(ids) < self.min_length]
+
+
+def prepared(model, input_ids, logits_processor, stopping_criteria, generation_config, **_):
+    """For ``model.generate`` as its ``custom_generate``: what it has prepared for the call, instead of the call."""
+    return logits_processor, generation_config
+
+
+@dataclass
+class Step:
+    """What happened where one token was chosen.
+
+    Attributes:
+        token: the one that was taken; ``forced`` where nothing was drawn for it.
+        number: where in [0, 1) the draw fell, and ``interval``, of the drawn token: candidates stand side by side
+            there, the likeliest first, each as wide as its probability. None where nothing is drawn.
+        left: how many candidates each knob left, in the order in which they acted.
+        order: of the probabilities below.
+        entropy: of the model's distribution, and ``final_entropy`` of what is drawn from, in bits.
+        candidates: the likeliest by the model, and the token: the raw ``logit``, the probability by the ``model``,
+            after the ``penalties``, after ``temperature`` and after the ``cuts``, each as it stood when the last of
+            these had acted, and which knob it was ``cut_by``.
+    """
+
+    token: int
+    number: float | None
+    interval: tuple[float, float] | None
+    forced: bool
+    left: dict[str, int]
+    order: list[str]
+    entropy: float
+    final_entropy: float
+    candidates: list[dict] = field(default_factory=list)
+
+
+@torch.inference_mode()
+def choose(rows: Sequence[tuple[list[int], Choice]], logits: torch.Tensor) -> list[tuple[int, Step | None]]:
+    """The next token of each of N rows, the token ids so far and how to choose, by ``logits`` (N, V), which are used
+    up; and the step where it was asked for.
+
+    Rows share calls, not fates: a row's token hangs on its own scores alone.
+    """
+    found: dict[int, tuple[int, Step | None]] = {}
+    together: dict[str, list[int]] = {}
+    for place, (ids, choice) in enumerate(rows):
+        watch = _Watch(logits[place].clone()) if choice.steps else None
+        for name, processor in choice.acting(ids):
+            logits[place] = processor(torch.tensor([ids], device=logits.device), logits[place : place + 1])[0]
+            if watch:
+                watch.note(name, logits[place].clone())
+        if watch:
+            found[place] = _watched(ids, choice, logits[place : place + 1], watch)
+        else:
+            together.setdefault(choice.kind, []).append(place)
+    for places in together.values():
+        choice, scores = rows[places[0]][1], logits if len(places) == len(rows) else logits[places]
+        for processor in choice.warpers:
+            scores = processor(None, scores)
+        drawn = _Drawn(scores, choice.draws, [own.number(ids) for ids, own in (rows[place] for place in places)])
+        for place, token in zip(places, drawn.tokens, strict=True):
+            found[place] = _forced(*rows[place], token), None
+    return [found[place] for place in range(len(rows))]
+
+
+def _forced(ids: list[int], choice: Choice, token: int) -> int:
+    written = len(ids) - choice.prompt_length
+    return choice.forced[written] if written < len(choice.forced) else token
+
+
+class _Drawn:
+    """One token of each of N rows by ``scores`` (N, V), where its number in [0, 1) falls, or the likeliest one."""
+
+    def __init__(self, scores: torch.Tensor, draws: bool, numbers: Sequence[float]):
+        left = int(scores.isfinite().sum(-1).max())
+        if not left:
+            raise ValueError("no candidate is left, or the logits are not finite")
+        if not draws:
+            self.tokens = scores.argmax(-1).tolist()
+            return
+        values, self.order = scores.topk(left)  # the likeliest first
+        self.probabilities = values.double().softmax(-1)
+        self.reached = self.probabilities.cumsum(-1)
+        at = torch.tensor(numbers, dtype=torch.float64, device=scores.device)[:, None] * self.reached[:, -1:]
+        self.places = torch.searchsorted(self.reached, at, right=True).clamp(max=left - 1)
+        self.tokens = self.order.gather(1, self.places)[:, 0].tolist()
+
+    def interval(self) -> tuple[float, float]:
+        """Of the first row's token."""
+        place = int(self.places[0])
+        end = float(self.reached[0, place])
+        return end - float(self.probabilities[0, place]), end
+
+
+class _Watch:
+    """The scores (V,) of one row as the model gave them, and as each knob left them."""
+
+    def __init__(self, logits: torch.Tensor):
+        self.stages = [("vocabulary", logits)]
+
+    def note(self, name: str, scores: torch.Tensor) -> None:
+        self.stages.append((name, scores))
+
+    def distributions(self) -> dict[str, torch.Tensor]:
+        """The scores by the model, and when the last of each kind had acted, in the order in which they did; what has
+        not acted left them as the one before it."""
+        found = {"model": (0, self.stages[0][1])}
+        for kind, names in (("penalties", PENALTIES), ("temperature", ("temperature",)), ("cuts", CUTS)):
+            acted = [(place, scores) for place, (name, scores) in enumerate(self.stages) if name in names]
+            found[kind] = acted[-1] if acted else list(found.values())[-1]
+        return {kind: scores for kind, (_, scores) in sorted(found.items(), key=lambda pair: pair[1][0])}
+
+
+def _watched(ids: list[int], choice: Choice, scores: torch.Tensor, watch: _Watch) -> tuple[int, Step]:
+    for processor in choice.warpers:
+        scores = processor(None, scores)
+        watch.note(knob_of(processor), scores[0])
+    number = choice.number(ids)
+    drawn = _Drawn(scores, choice.draws, [number])
+    token = _forced(ids, choice, drawn.tokens[0])
+    raw = watch.stages[0][1]
+    shown = raw.topk(min(choice.steps, len(raw))).indices.tolist()
+    shown += [] if token in shown else [token]
+    at = torch.tensor(shown, device=raw.device)
+    columns = {"logit": raw[at].tolist()}
+    distributions = watch.distributions()
+    for stage, stage_scores in distributions.items():
+        columns[stage] = stage_scores.double().softmax(-1)[at].tolist()
+    finite = torch.stack([each.isfinite()[at] for _, each in watch.stages])  # (stages, shown)
+    cut_by = [None if alive.all() else watch.stages[int((~alive).nonzero()[0])][0] for alive in finite.T]
+    is_forced = len(ids) - choice.prompt_length < len(choice.forced)
+    return token, Step(
+        token, number if choice.draws else None,
+        drawn.interval() if choice.draws and not is_forced else None, is_forced,
+        {name: int(each.isfinite().sum()) for name, each in watch.stages}, list(distributions),
+        _entropy(raw), _entropy(scores[0]),
+        [{"id": number, "cut_by": cut, **dict(zip(columns, values, strict=True))}
+         for number, cut, *values in zip(shown, cut_by, *columns.values(), strict=True)])
+
+
+def _entropy(scores: torch.Tensor) -> float:
+    """Of the distribution that ``scores`` (V,) stand for, in bits."""
+    return float(torch.special.entr(scores.double().softmax(-1)).sum() / math.log(2))
