@@ -10,6 +10,7 @@
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationDeployArguments,
+    GenerationService,
     encode_prompt,
     get_web_service_app,
     load_checkpoint,
@@ -30,10 +31,8 @@ if __name__ == "__main__":
         port=9001,
     )
 
-    # 1. 설정으로 빈 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 부어 넣습니다.
-    # 하나라도 맞지 않으면 오류입니다.
+    # 1. 설정으로 빈 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 불러옵니다.
     from transformers import AutoModelForCausalLM
-
     config = load_config(args.model_name_or_dir)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
@@ -64,6 +63,8 @@ if __name__ == "__main__":
             )
         return {"result": readable(tokenizer, generated_ids[0])}
 
-    # 4. 웹 서비스
-    app = get_web_service_app(inference_fn)
-    run_web_service(app, args)
+    # 4. 같은 일을 여러 사람에게: 여러 요청을 한 배치로 처리하고, 쓰는 대로 보냅니다.
+    service = inference_fn if args.engine == "book" else GenerationService(model, tokenizer, args)
+
+    # 5. 웹 서비스
+    run_web_service(get_web_service_app(service), args)

@@ -133,8 +133,9 @@ def encode_prompt(model, tokenizer, prompt: str, max_length: int | None = None, 
 
 def prompt_ids(config, tokenizer, prompt: str | Sequence[int], max_length: int | None = None,
                max_new_tokens: int | None = None) -> list[int]:
-    """What :func:`encode_prompt` says, also of a prompt of token ids. An encoder-decoder model reads the prompt elsewhere than it writes: there both
-    have all positions, and ``max_length`` counts what is written and the token that it begins with."""
+    """What :func:`encode_prompt` says, also of a prompt of token ids. An encoder-decoder model reads the prompt
+    elsewhere than it writes: there both have all positions, and ``max_length`` counts what is written and the token
+    that it begins with."""
     positions = max_positions(config) or math.inf
     if max_new_tokens is not None and max_new_tokens >= positions:
         raise UserError(f"max_new_tokens: 이 모델의 위치는 {positions}개라 {positions - 1} 이하여야 하는데 "

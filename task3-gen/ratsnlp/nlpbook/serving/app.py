@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..arguments import bounds
 from ..errors import UserError
 from ..generation.options import DecodingOptions
 from ..paths import TEMPLATES
+from .jobs import Failed, ServiceError
+from .requests import KNOBS, book_arguments
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from .jobs import Job
+    from .service import GenerationService
+
 MAX_BODY = 64 * 1024  # bytes
 
-# The knobs of the book's ``inference_fn``, in its order: after the prompt, it takes these.
-KNOBS = ("min_length", "max_length", "top_p", "top_k", "repetition_penalty", "no_repeat_ngram_size", "temperature")
+logger = logging.getLogger(__name__)
 
 
 def guide() -> str:
     """The book's guide text: what each knob may be."""
-    rows = [f"{spec.name}: {spec.metadata['minimum']:g} 이상 {spec.metadata['maximum']:g} 이하의 "
-            f"{'정수' if DecodingOptions.type_of(spec.name) is int else '실수'}"
+    rows = [f"{spec.name}: {bounds(spec)}의 {'정수' if DecodingOptions.type_of(spec.name) is int else '실수'}"
             for spec in DecodingOptions.specs(KNOBS)]
     return "\n".join(["처리 중 오류가 발생했습니다.", "변수의 입력 범위를 확인하세요.", "", *rows])
 
 
-def parse_request(body) -> dict[str, Any]:
-    """The eight arguments of ``inference_fn`` out of a request's JSON: numbers or numeric strings;
-    absent ones get their default.
-
-    Raises:
-        UserError: naming the field, the bound and the value.
-    """
-    if not isinstance(body, dict):
-        raise UserError('요청은 {"prompt": "안녕하세요"}처럼 이름과 값의 짝이어야 합니다.')
-    unknown = sorted(body.keys() - {"prompt", *KNOBS})
-    if unknown:
-        raise UserError(f"{unknown[0]}: 없는 이름입니다. 쓸 수 있는 이름: prompt, {', '.join(KNOBS)}")
-    prompt = body.get("prompt")
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise UserError("prompt: 한 글자 이상의 글이어야 합니다.")
-    try:
-        prompt.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UserError("prompt: 올바른 유니코드 글이 아닙니다.") from None
-    return {"prompt": prompt, **DecodingOptions.from_request(body, KNOBS).named()}
-
-
 def get_web_service_app(inference_fn, template_folder=None, server_page="serve_gen.html", is_colab=None) -> Flask:
     """The Flask app: ``GET /`` is the page, ``POST /api`` calls ``inference_fn``, one request at a time.
+
+    For a :class:`GenerationService`, many at a time, and there are ``POST /api/stream``, ``GET /api/settings``,
+    ``/health``, ``/ready``, ``/metrics``, ``/openapi.json``, and in OpenAI's form ``/v1/completions``, ``/v1/models``.
 
     Args:
         inference_fn: takes ``prompt, min_length, max_length, top_p, top_k, repetition_penalty,
@@ -73,15 +62,22 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
     def page():
         return render_template(server_page, knobs=DecodingOptions.specs(KNOBS))
 
-    @app.post("/api")
-    def api():
-        arguments = parse_request(request.get_json())
-        with one_at_a_time:
-            return jsonify(inference_fn(**arguments))
+    if hasattr(inference_fn, "submit"):
+        _add_service(app, inference_fn)
+    else:
+        @app.post("/api")
+        def api():
+            arguments = book_arguments(read_json())
+            with one_at_a_time:
+                return jsonify(inference_fn(**arguments))
 
     @app.errorhandler(UserError)
     def bad_input(error):
-        return jsonify(error=str(error), result=guide()), 400
+        return failure(400, str(error))
+
+    @app.errorhandler(ServiceError)
+    def no_answer(error):
+        return failure(error.status, str(error), error.kind, error.retry_after)
 
     @app.errorhandler(HTTPException)
     def http_error(error):
@@ -89,8 +85,121 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
             400: "요청이 올바른 JSON이 아닙니다.", 404: "없는 주소입니다.", 405: "이 주소에서 쓸 수 없는 방법입니다.",
             413: f"요청이 너무 큽니다({MAX_BODY // 1024} KiB까지).",
             415: "Content-Type은 application/json이어야 합니다.",
-            500: "서버에서 오류가 났습니다. 서버의 기록을 확인하세요.",
         }
-        return jsonify(error=messages.get(error.code, error.description), result=guide()), error.code
+        response, code = failure(error.code, messages.get(error.code, error.description))
+        response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
+        return response, code
+
+    @app.errorhandler(Exception)
+    def bug(error):
+        told = Failed()
+        logger.error("[%s] %s %s", told.id, request.method, request.path, exc_info=error)
+        return no_answer(told)
 
     return app
+
+
+def read_json():
+    """The request's JSON, whatever it is. Raises what Flask answers by 400, 413 or 415."""
+    from flask import request
+    from werkzeug.exceptions import BadRequest
+
+    try:
+        return request.get_json()
+    except RecursionError as error:  # brackets by the thousand
+        raise BadRequest from error
+
+
+def failure(status: int, message: str, kind: str = "invalid_request_error", retry_after: int | None = None):
+    """The answer to a request that failed: in OpenAI's form under ``/v1``, else with the book's guide text."""
+    from flask import jsonify, request
+
+    if request.path.startswith("/v1/"):
+        field = re.match(r"(\w+): ", message)
+        response = jsonify(error={
+            "message": message, "type": kind, "param": field[1] if field else None, "code": status})
+    else:
+        response = jsonify(error=message, result=guide() if status < 429 else message)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response, status
+
+
+def client_is_gone():
+    """A function that tells whether the client of the current request has left; waitress knows."""
+    from flask import request
+
+    return request.environ.get("waitress.client_disconnected", lambda: False)
+
+
+def server_sent(events: Iterator[str], service: GenerationService, jobs: list[Job]):
+    """A response of server-sent ``events``. When it ends, by whom ever, ``jobs`` are of no more use."""
+    from flask import Response
+
+    response = Response(events, mimetype="text/event-stream", headers={
+        "Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # a proxy shall not collect it
+    for job in jobs:
+        response.call_on_close(lambda job=job: service.worker.leave(job))
+    return response
+
+
+def event(data, name: str | None = None) -> str:
+    """A server-sent event of ``data`` as JSON."""
+    return (f"event: {name}\n" if name else "") + f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+SIGN_OF_LIFE = ":\n\n"  # a comment: a proxy closes a stream that is silent
+
+
+def _add_service(app: Flask, service: GenerationService) -> None:
+    from flask import Response, jsonify
+
+    from .completions import add_completions
+    from .metrics import CONTENT_TYPE
+    from .openapi import description
+
+    app.extensions["generation_service"] = service
+
+    @app.post("/api")
+    def api():
+        job = service.submit(service.read(read_json()))
+        return jsonify(service.answer(job, client_is_gone()))
+
+    @app.post("/api/stream")
+    def stream():
+        job = service.submit(service.read(read_json()), streamed=True)
+        gone = client_is_gone()
+
+        def events():
+            try:
+                for part in service.events(job, gone):
+                    yield SIGN_OF_LIFE if part is None else event(part)
+                yield event(service.summary(job), "done")
+            except ServiceError as error:
+                yield event({"error": str(error)}, "error")
+
+        return server_sent(events(), service, [job])
+
+    @app.get("/api/settings")
+    def settings():
+        return jsonify(
+            model=service.engine.model_name, engine=service.engine.name, steps=service.engine.has_steps,
+            seed=service.engine.has_seed, fields=[each.described() for each in service.fields.values()])
+
+    @app.get("/health")
+    def health():
+        return jsonify(status="ok")
+
+    @app.get("/ready")
+    def ready():
+        return (jsonify(status="ok"), 200) if service.ready else (jsonify(status="busy"), 503)
+
+    @app.get("/metrics")
+    def metrics():
+        return Response(service.metrics.text(), content_type=CONTENT_TYPE)
+
+    @app.get("/openapi.json")
+    def openapi():
+        return jsonify(description(service))
+
+    add_completions(app, service)

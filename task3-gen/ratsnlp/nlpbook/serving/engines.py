@@ -1,0 +1,235 @@
+"""What writes for the server: transformers, many texts in one batch, and CTranslate2."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from ..errors import UserError
+from ..generation.choosing import Choice, choose
+from ..generation.continuous import ContinuousBatch
+from ..generation.engines import Ctranslate2, engine_folder
+from ..generation.models import seeded
+from ..generation.prompts import prompt_ids
+from ..generation.settings import Setting
+from ..pretrained import max_positions
+from .jobs import Failed, Job, OutOfMemory
+
+if TYPE_CHECKING:
+    from ..generation.options import DecodingOptions
+    from .jobs import Request
+
+MAX_ROWS = 32  # of a batch: more of them gain little, and each waits longer for its next token
+
+logger = logging.getLogger(__name__)
+
+
+class ModelEngine:
+    """What the engines of a model have in common."""
+
+    def __init__(self, model, tokenizer, model_name: str):
+        self.model, self.tokenizer, self.model_name = model, tokenizer, model_name
+        self.running: list[Job] = []
+        self.positions = max_positions(model.config)
+        self.vocabulary = model.get_input_embeddings().num_embeddings
+        eos = model.generation_config.eos_token_id
+        self.eos = eos if isinstance(eos, list) else [eos]
+
+    def fitted(self, request: Request) -> tuple[Request, list[int]]:
+        """``request``, its least length no more than its most, and the prompt's token ids.
+
+        Raises:
+            UserError: the prompt does not fit, nor does the prefix.
+        """
+        options = request.options
+        ids = prompt_ids(self.model.config, self.tokenizer, request.prompt_ids or request.prompt, options.max_length,
+                         options.max_new_tokens)
+        most = options.max_length if options.max_new_tokens is None else len(ids) + options.max_new_tokens
+        if len(request.prefix) >= most - len(ids):
+            raise UserError(f"prefix: 쓸 수 있는 새 토큰 수({most - len(ids)}개)보다 적어야 하는데 "
+                            f"{len(request.prefix)}개입니다.")
+        if (options.min_length or 0) > most:
+            request = replace(request, options=replace(options, min_length=most))
+        return request, ids
+
+
+class TransformersEngine(ModelEngine):
+    """``model``'s own forward pass in a :class:`ContinuousBatch`.
+
+    A text is what it would be alone. Beam search and contrastive search run as ``model.generate``, one call each, while
+    the others wait. Where a step fails, or the GPU's memory is not enough, its rows go on by halves, from the tokens
+    that they have: what fails alone has failed, and the others end as if nothing had happened.
+    """
+
+    name, has_steps, has_seed = "transformers", True, True
+
+    def __init__(self, model, tokenizer, model_name: str):
+        super().__init__(model, tokenizer, model_name)
+        self.batch, self.most, self.current = ContinuousBatch(model), MAX_ROWS, None
+
+    def job(self, request: Request, **more) -> Job:
+        """Raises UserError where the prompt does not fit, or one knob does not go with another."""
+        request, ids = self.fitted(request)
+        unit = runs_as_a_unit(request.options)
+        for name, asked in (("stream", more.get("streamed")), ("steps", request.steps), ("prefix", request.prefix)):
+            if unit and asked:
+                raise UserError(f"{name}: {unit}에는 쓸 수 없습니다. 끝나야 텍스트가 정해집니다.")
+        if unit:
+            return Job(request, ids, 0, **more)
+        choice, max_length = Choice.of(
+            self.model, self.tokenizer, ids, request.options, request.seed, forced=request.prefix, steps=request.steps)
+        return Job(request, ids, max_length, choice, **more)
+
+    def take(self, waiting: deque[Job]) -> None:
+        while waiting and len(self.running) < MAX_ROWS and self.batch.fit([*self.running, waiting[0]]):
+            self.running.append(begun(waiting.popleft()))
+
+    def advance(self) -> None:
+        for job in [job for job in self.running if job.choice is None]:
+            self._alone(job)
+        apart = [job for job in self.running if job not in self.batch.rows]
+        joining = apart[: max(self.most - len(self.batch.rows), 0)]
+        try:
+            if joining:
+                self.batch.join(joining)
+            if self.batch.rows:
+                self._step()
+        except Exception as error:
+            self._again(error, [*self.batch.rows, *[job for job in joining if job not in self.batch.rows]])
+        if not self.running:
+            self.most = MAX_ROWS
+
+    def drop(self, job: Job) -> None:
+        self.running.remove(job)
+        if job in self.batch.rows:
+            self.batch.leave(job)
+
+    def reset(self) -> None:
+        self.running.clear()
+        self.batch.clear()
+
+    def _step(self) -> None:
+        jobs = list(self.batch.rows)
+        chosen = choose([(job.ids, job.choice) for job in jobs], self.batch.step())
+        for job, (token, step) in zip(jobs, chosen, strict=True):
+            if job.put(token, step, self.eos):
+                self.drop(job)
+
+    def _again(self, error: Exception, jobs: list[Job]) -> None:
+        """Go on with half as many; what fails alone has failed."""
+        self.batch.clear()
+        self.most = max(1, len(jobs) // 2)
+        if len(jobs) == 1:
+            self.most = MAX_ROWS
+            self.running.remove(jobs[0])
+            jobs[0].end(error=failure_of(error))
+
+    @torch.inference_mode()
+    def _alone(self, job: Job) -> None:
+        self.current = job
+        row = torch.tensor([job.ids], device=self.model.device)
+        try:
+            with seeded(self.model, job.request.seed):
+                (written,) = self.model.generate(
+                    row, attention_mask=torch.ones_like(row), stopping_criteria=StoppingCriteriaList([_Over(job)]),
+                    **Setting("", job.request.options).fit(self.model, self.tokenizer))
+        except Exception as error:
+            job.end(error=failure_of(error))
+            return
+        finally:
+            self.running.remove(job)
+            self.current = None
+        if job.over:
+            job.end_over()
+        for token in written[job.prompt_length :].tolist():
+            if job.ended is None and job.put(token, None, self.eos):
+                break
+        job.end("length")
+
+
+class _Over(StoppingCriteria):
+    def __init__(self, job: Job):
+        self.job = job
+
+    def __call__(self, input_ids, scores, **_):
+        return torch.full((len(input_ids),), self.job.over, device=input_ids.device)
+
+
+class Ctranslate2Engine(ModelEngine):
+    """CTranslate2 in int8: those that wait and have the same knobs are one batch, which none joins."""
+
+    name, has_steps, has_seed = "ctranslate2", False, False
+
+    def __init__(self, model, tokenizer, folder: Path):
+        super().__init__(model, tokenizer, folder.resolve().name)
+        self.engine = Ctranslate2(model, tokenizer, engine_folder(str(folder)), "int8")
+
+    def job(self, request: Request, **more) -> Job:
+        self.engine.check(request.options)
+        for name, asked in (("steps", request.steps), ("prefix", request.prefix)):
+            if asked:
+                raise UserError(f"{name}: CTranslate2에는 없습니다. --engine transformers로 실행하세요.")
+        request, ids = self.fitted(request)
+        options = request.options
+        most = options.max_length if options.max_new_tokens is None else len(ids) + options.max_new_tokens
+        return Job(request, ids, most, **more)
+
+    def take(self, waiting: deque[Job]) -> None:
+        while waiting:
+            self.running.append(begun(waiting.popleft()))
+
+    def advance(self) -> None:
+        alike = [job for job in self.running if self._kind(job) == self._kind(self.running[0])][:MAX_ROWS]
+        *_, options, least = alike[0].request.options, self._kind(alike[0])[-1]
+        try:
+            self.engine.continue_batch(
+                [list(job.ids) for job in alike], options, least, max(job.max_length for job in alike),
+                lambda row, token: alike[row].over or alike[row].put(token, None, self.eos))
+        except Exception as error:
+            failure = failure_of(error)
+            for job in alike:
+                job.end(error=failure)
+        self.running = [job for job in self.running if job.ended is None]
+
+    def drop(self, job: Job) -> None:
+        self.running.remove(job)
+
+    def reset(self) -> None:
+        self.running.clear()
+
+    @staticmethod
+    def _kind(job: Job) -> tuple:
+        """What a batch has in common: the knobs, and the least length, the prompt's tokens included."""
+        options = job.request.options
+        least = (options.min_length or 0) if options.min_new_tokens is None else (
+            job.prompt_length + options.min_new_tokens if options.min_new_tokens else 0)
+        return options.draws, options.temperature, options.top_k, options.top_p, min(least, job.max_length)
+
+
+def begun(job: Job) -> Job:
+    job.begun = time.monotonic()
+    return job
+
+
+def runs_as_a_unit(options: DecodingOptions) -> str | None:
+    """What these options are called where a text is not written token by token."""
+    if (options.num_beams or 1) > 1:
+        return f"빔 서치(num_beams={options.num_beams})"
+    return f"대조 탐색(penalty_alpha={options.penalty_alpha:g})" if options.penalty_alpha else None
+
+
+def failure_of(error: Exception) -> Exception:
+    """What the client is told; a bug's traceback goes into the log."""
+    if isinstance(error, torch.OutOfMemoryError):
+        logger.warning("out of memory: %s", error)
+        return OutOfMemory()
+    failure = Failed()
+    logger.error("[%s] %s", failure.id, type(error).__name__, exc_info=error)
+    return failure

@@ -1,0 +1,169 @@
+"""One request on its way: what is asked, what has been written so far, and how it ends."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..generation.choosing import Choice, Step
+    from ..generation.options import DecodingOptions
+
+
+class ServiceError(Exception):
+    """What keeps a server from answering, though the request is right: an HTTP ``status`` and a Korean sentence."""
+
+    status, kind = 503, "service_unavailable_error"
+    retry_after: int | None = None  # seconds
+
+
+class Busy(ServiceError):
+    """There is no place in the queue."""
+
+    status, kind = 429, "rate_limit_error"
+
+    def __init__(self, retry_after: int):
+        super().__init__(f"요청이 밀려 있습니다. {retry_after}초쯤 뒤에 다시 보내세요.")
+        self.retry_after = retry_after
+
+
+class NotFound(ServiceError):
+    status, kind = 404, "invalid_request_error"
+
+
+class Closed(ServiceError):
+    def __init__(self):
+        super().__init__("서버를 끝내는 중입니다. 새 요청은 받지 않습니다.")
+
+
+class Left(ServiceError):
+    """Nobody reads this."""
+
+    status = 499
+
+    def __init__(self):
+        super().__init__("요청한 쪽에서 연결을 끊었습니다.")
+
+
+class TooLate(ServiceError):
+    def __init__(self, seconds: float):
+        super().__init__(f"{seconds:g}초 안에 끝나지 않아 그만두었습니다. 길이를 줄이거나 잠시 뒤에 다시 보내세요.")
+        self.retry_after = 10
+
+
+class OutOfMemory(ServiceError):
+    def __init__(self):
+        super().__init__("GPU 메모리가 모자랍니다. 길이나 빔의 수를 줄이거나 잠시 뒤에 다시 보내세요.")
+        self.retry_after = 10
+
+
+class Failed(ServiceError):
+    """A bug: what happened stands in the log under an ``id``."""
+
+    status, kind = 500, "server_error"
+
+    def __init__(self):
+        self.id = secrets.token_hex(4)
+        super().__init__(f"서버에서 오류가 났습니다. 서버의 로그에서 {self.id}를 찾아보세요.")
+
+
+@dataclass
+class Request:
+    """What is to be written: the same request with the same seed gives the same text.
+
+    ``prefix`` are the token ids with which the text has to begin; ``steps`` is of how many candidates each step tells.
+    """
+
+    prompt: str
+    options: DecodingOptions
+    seed: int
+    prefix: tuple[int, ...] = ()
+    steps: int = 0
+    prompt_ids: tuple[int, ...] = ()  # instead of the prompt's text
+
+
+@dataclass(eq=False)
+class Job:
+    """A request that is waiting or being written. ``ids`` are the prompt's token ids and what follows; without eos."""
+
+    request: Request
+    ids: list[int]
+    max_length: int  # of the ids; 0 where it is not written token by token
+    choice: Choice | None = None
+    streamed: bool = False
+    seconds: float = 300.0  # it may take
+    steps: list[Step] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)  # of each token
+    finish_reason: str | None = None
+    error: Exception | None = None
+
+    def __post_init__(self):
+        self.prompt_length, self.came, self.begun, self.ended = len(self.ids), time.monotonic(), None, None
+        self.left = False  # whether nobody waits for it any more
+        self._done, self._news = threading.Event(), queue.SimpleQueue()
+
+    @property
+    def new(self) -> int:
+        """Tokens that were written, eos among them."""
+        return len(self.times)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no more use in writing it."""
+        return self.left or time.monotonic() > self.came + self.seconds
+
+    def put(self, token: int, step: Step | None, eos: list[int]) -> bool:
+        """Take in the next token; whether it was the last."""
+        self.times.append(time.monotonic())
+        if step:
+            self.steps.append(step)
+        if token in eos:
+            self.end("stop")
+        else:
+            self.ids.append(token)
+            if self.streamed:
+                self._news.put(token)
+            if len(self.ids) == self.max_length:
+                self.end("length")
+        return self._done.is_set()
+
+    def end(self, finish_reason: str | None = None, error: Exception | None = None) -> None:
+        if not self._done.is_set():
+            self.finish_reason, self.error, self.ended = finish_reason, error, time.monotonic()
+            self._done.set()
+            self._news.put(None)
+
+    def end_over(self) -> None:
+        """End as what is of no more use."""
+        self.end(error=None if self.left else TooLate(self.seconds))
+
+    def leave(self) -> None:
+        """Nobody waits for it any more."""
+        self.left = True
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within so many."""
+        return self._done.wait(seconds)
+
+    def tokens(self, seconds: float) -> Iterator[int | None]:
+        """The tokens as they come, None where there was none for so many seconds.
+
+        Raises:
+            ServiceError: what it ended with.
+        """
+        while True:
+            try:
+                token = self._news.get(timeout=seconds)
+            except queue.Empty:
+                yield None
+                continue
+            if token is None:
+                break
+            yield token
+        if self.error:
+            raise self.error

@@ -1,0 +1,202 @@
+"""The API as an OpenAPI 3.1 document, assembled from the fields of the requests.
+
+What JSON Schema cannot say is a 400 all the same: that ``min_length`` is at most ``max_length``, that the prompt's
+tokens leave room for new ones, that a number which is given as a string is within its bounds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..generation.options import SAMPLING, SMALLEST_TEMPERATURE
+from .app import MAX_BODY
+from .completions import MOST, REFUSED, completion_fields
+from .requests import NUMERIC
+
+if TYPE_CHECKING:
+    from .requests import RequestField
+    from .service import GenerationService
+
+NOT_BLANK = r"[^\s\x1c-\x1f\x85]"  # JSON Schema's \s lacks these of what Python calls white space
+
+ERRORS = {
+    400: "값이나 JSON이 잘못됨", 401: "토큰이 없거나 틀림", 403: "이 서버의 주소가 아닌 Host 헤더",
+    404: "이 서버에 없는 모델", 413: f"요청이 {MAX_BODY // 1024} KiB를 넘음",
+    415: "Content-Type이 application/json이 아님", 429: "대기열이 가득 참", 500: "서버의 오류",
+    503: "끝내는 중이거나, 시간이나 메모리가 모자람"}
+
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "토큰을 쓰는 서버에서"},
+    "query": {"type": "apiKey", "in": "query", "name": "token", "description": "토큰을 쓰는 서버에서"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "token_9000", "description":
+               "/?token=…을 열면 받습니다. 이름의 숫자는 서버의 포트입니다"}}
+
+STRING, NUMBER, INTEGER, BOOLEAN, NULL = (
+    {"type": each} for each in ("string", "number", "integer", "boolean", "null"))
+COUNT = INTEGER | {"minimum": 0}
+
+
+def description(service: GenerationService) -> dict[str, Any]:
+    """The document of all routes of the app that serves ``service``."""
+    stream = {"text/event-stream": {"schema": STRING}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "텍스트 생성 API", "version": "1", "description":
+                 "프롬프트를 이어 쓰는 언어 모델의 API입니다. 다른 메서드로 보내면 405와 Allow 헤더가 돌아옵니다."},
+        "security": [{}, *({name: []} for name in SECURITY)],
+        "paths": {
+            "/": _get("page", "웹 페이지", {"text/html": {"schema": STRING}}),
+            "/api": _post("write", "이어 쓰기", _json("Text"), "Request"),
+            "/api/stream": _post(
+                "stream", "쓰는 대로 받기. 조각마다 data, 끝에 event: done, 실패하면 event: error", stream,
+                "StreamRequest"),
+            "/api/settings": _get("settings", "모델의 이름과 요청에 쓸 수 있는 이름", _json("Settings")),
+            "/health": _get("health", "서버가 살아 있는지", _json("Status"), security=[]),
+            "/ready": _get("ready", "요청을 받을 수 있는지. 없으면 503", _json("Status"), "Busy", security=[]),
+            "/metrics": _get("metrics", "Prometheus 지표", {"text/plain": {"schema": STRING}}),
+            "/openapi.json": _get("openapi", "이 문서", {"application/json": {"schema": {"type": "object"}}}),
+            "/v1/models": _get("models", "모델의 목록", _json("Models"), "OpenaiError"),
+            "/v1/completions": _post(
+                "complete", "이어 쓰기. stream이 true면 조각마다 data, 끝에 data: [DONE]", _json("Completion") | stream,
+                "CompletionRequest", "OpenaiError", 404)},
+        "components": {"schemas": _requests(service) | _answers(service), "securitySchemes": SECURITY}}
+
+
+def _get(name: str, summary: str, content: dict, error: str = "Error", **more) -> dict:
+    return {"get": {"operationId": name, "summary": summary, **more, "responses": _responses(
+        content, error, 401, 403, 500, 503)}}
+
+
+def _post(name: str, summary: str, content: dict, body: str, error: str = "Error", *statuses: int) -> dict:
+    return {"post": {"operationId": name, "summary": summary, "requestBody": {"required": True, "content": _json(body)},
+                     "responses": _responses(content, error, 400, 401, 403, 413, 415, 429, 500, 503, *statuses)}}
+
+
+def _responses(content: dict, error: str, *statuses: int) -> dict:
+    found = {"200": {"description": "성공", "content": content}}
+    for status in sorted(statuses):
+        found[str(status)] = {"description": ERRORS[status], "content": _json(error)}
+    for status in {429, 503}.intersection(statuses):
+        found[str(status)]["headers"] = {"Retry-After": {
+            "schema": COUNT, "required": status == 429, "description": "이만큼(초) 뒤에 다시 보내세요"}}
+    return found
+
+
+def _json(name: str) -> dict:
+    return {"application/json": {"schema": _ref(name)}}
+
+
+def _ref(name: str) -> dict:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: dict[str, Any], optional: dict[str, Any] | None = None, **more) -> dict:
+    """Of these properties and no others."""
+    return {"type": "object", "required": list(required), "properties": required | (optional or {}),
+            "additionalProperties": False, **more}
+
+
+def _array(items: dict, **more) -> dict:
+    return {"type": "array", "items": items, **more}
+
+
+def _field(each: RequestField, *more: dict) -> dict:
+    """Whatever a field may be: a number, a numeric string, or ``""`` for its default; and ``more``."""
+    bounds = {keyword: each.metadata[name] for name, keyword in (
+        ("minimum", "minimum"), ("maximum", "maximum"), ("above", "exclusiveMinimum")) if name in each.metadata}
+    text = STRING | {"pattern": f"^({NUMERIC})?$", "description": "같은 범위의 수. 빈 글은 기본값"}
+    number = {"type": "integer" if each.type is int else "number", **bounds}
+    if each.type is bool:
+        kinds = [{"enum": [True, False, "true", "false", ""]}]
+    elif each.type is tuple:
+        kinds = [_array(INTEGER | bounds), {"const": ""}]
+    elif each.name == "temperature":
+        kinds = [{"const": 0}, number | {"minimum": SMALLEST_TEMPERATURE}, text]
+    else:
+        kinds = [number, text]
+    default = {} if each.default in (None, ()) else {"default": each.default}
+    return {"title": each.korean, "description": each.help, **default, "anyOf": [*kinds, *more]}
+
+
+def _given(name: str, schema: dict | None = None) -> dict:
+    """That a field is there, and not left to its default."""
+    return {"required": [name], "properties": {name: schema or {"not": {"enum": ["", None]}}}}
+
+
+def _apart(one: dict, *others: dict) -> dict:
+    """That ``one`` does not go with any of the ``others``."""
+    return {"not": {"allOf": [one, {"anyOf": list(others)}]}}
+
+
+BEAMS, ALPHA = _given("num_beams", INTEGER | {"minimum": 2}), _given("penalty_alpha", NUMBER | {"exclusiveMinimum": 0})
+
+
+def _contradictions() -> list[dict]:
+    """What :class:`DecodingOptions` refuses together."""
+    acting = [_given(name) for name in ("temperature_last", "top_n_sigma", *SAMPLING) if name != "top_k"]
+    return [
+        _apart(_given("do_sample", {"enum": [False, "false"]}), *acting, {"allOf": [_given("top_k"), {"not": ALPHA}]}),
+        _apart(ALPHA, _given("do_sample", {"enum": [True, "true"]}), *acting, BEAMS),
+        _apart(_given("length_penalty"), {"not": _given("num_beams")}, _given("num_beams", {"const": 1}))]
+
+
+def _requests(service: GenerationService) -> dict[str, dict]:
+    token = COUNT | {"maximum": service.engine.vocabulary - 1}
+    text, tokens = STRING | {"pattern": NOT_BLANK, "maxLength": MAX_BODY}, _array(token, minItems=1)
+    fields = {name: _field(each) for name, each in service.fields.items()}
+    steps, prefix = _given("steps", INTEGER | {"minimum": 1}), _given("prefix", _array({}, minItems=1))
+    in_openai_form = {name: _field(each, NULL) for name, each in completion_fields(service).items()} | {
+        "prompt": {"anyOf": [text, _array(text, minItems=1, maxItems=MOST), tokens,
+                             _array(tokens, minItems=1, maxItems=MOST)]},
+        "model": {"enum": [service.engine.model_name, None]},
+        "stop": {"anyOf": [STRING | {"minLength": 1}, _array(STRING | {"minLength": 1}, maxItems=4), NULL],
+                 "description": "이 텍스트가 나오면 그 앞에서 끝냅니다"},
+        "stream_options": {"anyOf": [{"type": "object", "properties": {"include_usage": BOOLEAN}}, NULL]},
+        **{name: {"enum": [off, None], "description": "이 서버에 없는 기능"} for name, off in REFUSED.items()}}
+    return {
+        "Request": _object({"prompt": text}, fields, allOf=[*_contradictions(), _apart(
+            {"anyOf": [BEAMS, ALPHA]}, steps, prefix)]),
+        "StreamRequest": {"allOf": [_ref("Request"), {"not": BEAMS}, {"not": ALPHA}]},
+        "CompletionRequest": {
+            "type": "object", "required": ["prompt"], "properties": in_openai_form,
+            "description": "모르는 이름은 그냥 넘어갑니다",
+            "allOf": [*_contradictions(), {"not": BEAMS}, {"not": ALPHA},
+                      _apart(_given("echo", {"enum": [True, "true"]}), _given("logprobs")),
+                      _apart(_given("stream_options", {"type": "object", "minProperties": 1}),
+                             {"not": _given("stream", {"enum": [True, "true"]})})]}}
+
+
+def _answers(service: GenerationService) -> dict[str, dict]:
+    finish_reason = {"enum": ["stop", "length"], "description": "stop: 텍스트가 끝남. length: 길이가 다 참"}
+    share = NUMBER | {"minimum": 0, "maximum": 1.000001}
+    stages = dict.fromkeys(("model", "penalties", "temperature", "cuts"), share)
+    text = {"result": STRING, "finish_reason": finish_reason, "tokens": COUNT, "seconds": NUMBER}
+    logprobs = _object({"text_offset": _array(COUNT), "tokens": _array(STRING), "token_logprobs": _array(NUMBER),
+                        "top_logprobs": _array({"type": "object", "additionalProperties": NUMBER})})
+    return {
+        "Text": _object(text | ({"seed": COUNT} if service.engine.has_seed else {}), {"steps": _array(_ref("Step"))}),
+        "Step": _object({
+            "token": COUNT, "text": STRING, "number": _or_null(share), "interval": _or_null(_array(share)),
+            "forced": BOOLEAN, "left": {"type": "object", "additionalProperties": COUNT}, "order": _array(STRING),
+            "entropy": NUMBER, "final_entropy": NUMBER, "candidates": _array(_object(
+                {"id": COUNT, "text": STRING, "logit": NUMBER, "cut_by": _or_null(STRING), **stages}))}),
+        "Settings": _object({
+            "model": STRING, "engine": STRING, "steps": BOOLEAN, "seed": BOOLEAN, "fields": _array(_object(
+                {"name": STRING, "korean": STRING, "help": STRING, "type": STRING, "default": {}},
+                dict.fromkeys(("minimum", "maximum", "above"), NUMBER)))}),
+        "Status": _object({"status": {"enum": ["ok", "busy"]}}),
+        "Busy": {"anyOf": [_ref("Status"), _ref("Error")]},
+        "Error": _object({"error": STRING | {"description": "무엇이 잘못되었는지"}, "result": STRING}),
+        "OpenaiError": _object({"error": _object(
+            {"message": STRING, "type": STRING, "param": _or_null(STRING), "code": COUNT})}),
+        "Models": _object({"object": {"const": "list"}, "data": _array(_object(
+            {"id": STRING, "object": {"const": "model"}, "created": COUNT, "owned_by": STRING}))}),
+        "Completion": _object({
+            "id": STRING, "object": {"const": "text_completion"}, "created": COUNT, "model": STRING,
+            "choices": _array(_object({
+                "index": COUNT, "text": STRING, "logprobs": _or_null(logprobs), "finish_reason": finish_reason})),
+            "usage": _object(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNT))})}
+
+
+def _or_null(schema: dict) -> dict:
+    return {"anyOf": [schema, NULL]}

@@ -1,0 +1,175 @@
+"""Texts for many clients at once: what :func:`get_web_service_app` serves with all its routes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from ..generation.prompts import continuation
+from ..generation.streamer import Pieces
+from ..text_files import compose
+from .engines import Ctranslate2Engine, TransformersEngine
+from .jobs import Job, Left, Request
+from .metrics import Metrics
+from .requests import KNOBS, read_request, request_fields
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from ..generation.arguments import GenerationDeployArguments
+    from ..generation.choosing import Step
+
+PLACES = 64  # in the queue: a class of forty at once
+SECONDS = 300.0  # that a request may take, its time in the queue included
+LOOK = 0.2  # seconds after which one looks whether the client is still there
+PING = 15.0  # seconds of silence after which a stream gives a sign of life
+
+
+class GenerationService:
+    """An ``inference_fn`` of the book's eight arguments that also batches, streams, stops, and shows its steps.
+
+    One thread generates; whoever asks waits for a job of it. With a seed, a request has the text that it would have
+    alone. The engine is ``args.engine``: ``transformers``, or ``ctranslate2`` (int8; :class:`Ctranslate2Engine` tells
+    what it lacks), or one of your own.
+
+    Raises:
+        UserError: the model cannot be batched; CTranslate2 is not installed, or does not know the model.
+    """
+
+    def __init__(self, model=None, tokenizer=None, args: GenerationDeployArguments | None = None, engine=None,
+                 places: int = PLACES, seconds_each: float = SECONDS):
+        if engine is None:
+            folder = Path(args.downstream_model_dir if args else model.config.name_or_path or model.config.model_type)
+            engine = (Ctranslate2Engine(model, tokenizer, folder) if args and args.engine == "ctranslate2"
+                      else TransformersEngine(model, tokenizer, folder.resolve().name))
+        self.engine, self.tokenizer, self.seconds_each = engine, engine.tokenizer, seconds_each
+        self.fields = request_fields(engine.positions, engine.vocabulary)
+        self.worker = Worker(engine, places, lambda job: self.metrics.count(job))
+        self.metrics = Metrics(self.worker)
+        self._shown: dict[int, str] = {}
+
+    def __call__(self, prompt: str, min_length=10, max_length=50, top_p=1.0, top_k=50, repetition_penalty=1.0,
+                 no_repeat_ngram_size=0, temperature=1.0, **more) -> dict[str, Any]:
+        """What ``POST /api`` answers, of these and all other names that it knows.
+
+        Raises:
+            UserError: a value out of its bounds.
+            ServiceError: there is no place in the queue, or it failed.
+        """
+        knobs = dict(zip(KNOBS, (min_length, max_length, top_p, top_k, repetition_penalty, no_repeat_ngram_size,
+                                 temperature), strict=True))
+        body = {name: value for name, value in knobs.items() if value != self.fields[name].default}
+        return self.answer(self.submit(self.read({"prompt": prompt, **body, **more})))
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request would be taken now."""
+        return self.worker.open and not self.worker.full
+
+    def close(self) -> None:
+        """Take no more requests; those under way end as such that were not finished."""
+        self.worker.close()
+
+    def read(self, body: Any) -> Request:
+        """Raises UserError: naming the field, the bound and the value."""
+        request = read_request(body, self.fields)
+        if body.get("seed", "") != "" and not self.engine.has_seed:
+            raise UserError(f"seed: {self.engine.name} 엔진은 시드를 정할 수 없습니다. 빼고 보내세요.")
+        return request
+
+    def submit(self, request: Request, streamed: bool = False) -> Job:
+        """Raises UserError where it does not fit the model or the engine, ServiceError where there is no place."""
+        (job,) = self.submit_all([request], streamed)
+        return job
+
+    def submit_all(self, requests: Sequence[Request], streamed: bool = True) -> list[Job]:
+        """All of ``requests``, or none where one of them does not fit."""
+        jobs = [self.engine.job(request, streamed=streamed, seconds=self.seconds_each) for request in requests]
+        self.worker.submit(*jobs)
+        return jobs
+
+    def finish(self, job: Job, gone: Callable[[], bool] = lambda: False) -> None:
+        """Wait until ``job`` has ended; as soon as its client is ``gone``, it is left.
+
+        Raises:
+            ServiceError: what it ended with.
+        """
+        try:
+            while not job.wait(LOOK) and not gone():
+                pass
+        finally:
+            self.worker.leave(job)
+        if job.error:
+            raise job.error
+        if job.ended is None:
+            raise Left
+
+    def answer(self, job: Job, gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """The whole text of ``job`` and what is to be told of it."""
+        self.finish(job, gone)
+        steps = {"steps": [self.told(step) for step in job.steps]} if job.request.steps else {}
+        return self.summary(job) | steps
+
+    def events(self, job: Job, gone: Callable[[], bool] = lambda: False) -> Iterator[dict[str, Any] | None]:
+        """Parts of the text of ``job`` as they are written: ``text`` of whole characters, its ``tokens``, and their
+        ``steps`` where they are asked for; None as a sign of life.
+
+        Raises:
+            ServiceError: what it ended with.
+        """
+        try:
+            yield from self._events(job, gone)
+        finally:
+            self.worker.leave(job)
+
+    def _events(self, job, gone):
+        pieces, told, silent = Pieces(self.tokenizer, job.ids[: job.prompt_length]), 0, 0.0
+        for token in itertools.chain(job.tokens(LOOK), [StopIteration]):
+            if gone():
+                raise Left
+            if token is None:
+                silent += LOOK
+                if silent >= PING:
+                    silent = 0.0
+                    yield None
+                continue
+            for text, ids in pieces.end() if token is StopIteration else pieces.add(token):
+                event = {"text": text, "tokens": self._pieces_of(text, ids)}
+                if job.request.steps:
+                    event["steps"] = [self.told(step) for step in job.steps[told : told + len(ids)]]
+                told, silent = told + len(ids), 0.0
+                yield event
+        if job.request.steps and told < len(job.steps):  # of eos
+            yield {"text": "", "tokens": [], "steps": [self.told(step) for step in job.steps[told:]]}
+
+    def summary(self, job: Job) -> dict[str, Any]:
+        """Of a job that has ended."""
+        result = compose(job.request.prompt).rstrip() + self.text(job)
+        return {"result": result, "finish_reason": job.finish_reason, "tokens": job.new,
+                "seconds": round(job.ended - job.came, 4)} | (
+                    {"seed": job.request.seed} if self.engine.has_seed else {})
+
+    def text(self, job: Job) -> str:
+        """What follows the prompt."""
+        return continuation(self.tokenizer, job.ids, job.prompt_length)
+
+    def told(self, step: Step) -> dict[str, Any]:
+        """``step`` as JSON, with the texts of its tokens."""
+        found = asdict(step)
+        found["candidates"] = [{**each, "text": self.shown(each["id"])} for each in found["candidates"]]
+        return found | {"text": self.shown(step.token)}
+
+    def _pieces_of(self, text: str, ids: list[int]) -> list[dict[str, Any]]:
+        return [{"id": each, "text": text if len(ids) == 1 else self.shown(each)} for each in ids]
+
+    def shown(self, token: int) -> str:
+        """What people see of a token: its text with the space before it; of a special one or a part of a character, its
+        name in the vocabulary."""
+        if token not in self._shown:
+            anchor = self.tokenizer.encode("가")
+            text = continuation(self.tokenizer, [*anchor, token], len(anchor))
+            self._shown[token] = text or str(self.tokenizer.convert_ids_to_tokens(token))
+        return self._shown[token]
