@@ -52,7 +52,7 @@ OPTIONS = [
 def test_a_text_is_what_it_would_be_alone_whoever_joins_and_leaves(tiny_model, tokenizer):
     model, dice = tiny_model.eval(), random.Random(0)
     batch = ContinuousBatch(model)
-    prompts = [tokenizer.encode(text) for text in ("긍정", "부정 이 영화는 정말", "재미있는 배우들의 연기가 좋고", "가")]
+    prompts = [tokenizer.encode(text) for text in ("긍정", "부정 이 영화는 정말", "재미있는 배우들의 연기가", "가")]
 
     def make():
         return [Text(model, tokenizer, prompts[number % 4], OPTIONS[number % len(OPTIONS)], number)

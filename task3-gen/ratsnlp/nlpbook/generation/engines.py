@@ -36,13 +36,15 @@ class Ctranslate2:
 
     It is converted once into ``folder`` and anew when the weights are others. ``compute_type`` is ``float32`` or
     ``int8`` (the matrices; a text may differ). What is drawn begins at ``seed``, for the life of the object: the
-    library cannot begin anew.
+    library cannot begin anew. Calls from so many threads run in ``parallel``, each on one core; without it, on half of
+    them.
 
     Raises:
         UserError: ctranslate2 is not installed, or it knows no such architecture.
     """
 
-    def __init__(self, model, tokenizer, folder: Path, compute_type: str = "float32", seed: int | None = None):
+    def __init__(self, model, tokenizer, folder: Path, compute_type: str = "float32", seed: int | None = None,
+                 parallel: int | None = None):
         try:
             import ctranslate2
         except ImportError as error:
@@ -55,9 +57,10 @@ class Ctranslate2:
         if seed is not None:
             ctranslate2.set_random_seed(seed)  # counts for what is made after it alone
         # Half of the threads: with both of two cores, beside PyTorch's own, int8 was seven times slower than with one.
+        threads = {"inter_threads": parallel, "intra_threads": 1} if parallel else {
+            "intra_threads": max(1, torch.get_num_threads() // 2)}
         self.generator = ctranslate2.Generator(
-            str(folder), device=model.device.type, compute_type=compute_type,
-            intra_threads=max(1, torch.get_num_threads() // 2))
+            str(folder), device=model.device.type, compute_type=compute_type, **threads)
 
     @staticmethod
     def check(options: DecodingOptions) -> None:

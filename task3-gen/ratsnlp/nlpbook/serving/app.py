@@ -55,7 +55,7 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
 
     app = Flask(__name__, template_folder=str(Path(template_folder or TEMPLATES).resolve()), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.json.ensure_ascii = False
+    app.json.ensure_ascii, app.json.sort_keys = False, False
     one_at_a_time = threading.Lock()
 
     @app.get("/")

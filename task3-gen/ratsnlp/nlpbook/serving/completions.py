@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from .app import client_is_gone, event, read_json, server_sent
 from .jobs import NotFound, Request, ServiceError
-from .requests import RequestField, read_prompt, read_request
+from .requests import RequestField, are_token_ids, read_prompt, read_request
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 MOST = 32  # texts of one request
 OWN_NAMES = {"max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens"}  # what the knobs are called here
-DEFAULTS = {"max_new_tokens": 16, "top_k": 0, "top_p": 1.0, "temperature": 1.0, "min_length": 1}
+OFF = {"top_k": 0, "top_p": 1.0, "temperature": 1.0, "min_length": 1}  # where they do nothing
+DEFAULTS = {"max_new_tokens": 16, **OFF}
 REFUSED = {"presence_penalty": 0, "frequency_penalty": 0, "logit_bias": {}, "suffix": "", "best_of": 1}
 
 
@@ -36,12 +37,14 @@ def completion_fields(service: GenerationService) -> dict[str, RequestField]:
     names = {own: name for name, own in OWN_NAMES.items()}
     found = {names.get(name, name): replace(each, name=names.get(name, name), default=DEFAULTS.get(name))
              for name, each in service.fields.items() if name not in ("steps", "prefix")}
-    found["top_k"] = replace(found["top_k"], metadata=found["top_k"].metadata | {"minimum": -1})  # vLLM's word for off
+    # vLLM has -1 for off
+    found["top_k"] = replace(found["top_k"], metadata=found["top_k"].metadata | {"minimum": -1})
     return found | {each.name: each for each in (
         RequestField("n", int, 1, "개수", "프롬프트마다 텍스트 몇 개를 쓸지",
                      {"minimum": 1, "maximum": MOST, "range": True}),
         RequestField("logprobs", int, None, "로그확률",
-                     "토큰마다 모델의 확률이 높은 후보 몇 개의 로그확률을 함께 받을지", {"minimum": 0, "maximum": 20, "range": True}),
+                     "토큰마다 모델의 확률이 높은 후보 몇 개의 로그확률을 함께 받을지",
+                     {"minimum": 0, "maximum": 20, "range": True}),
         RequestField("echo", bool, False, "프롬프트 포함", "답을 프롬프트로 시작할지"),
         RequestField("stream", bool, False, "스트리밍", "쓰는 대로 받을지"))}
 
@@ -90,7 +93,7 @@ def read_completion(body: Any, service: GenerationService) -> Completion:
     requests = []
     for prompt in prompts:
         text = prompt if isinstance(prompt, str) else service.tokenizer.decode(prompt)
-        request = read_request({"prompt": "가", **values}, service.fields, DEFAULTS)
+        request = read_request({"prompt": "가", **values}, service.fields, OFF)
         request = replace(request, prompt=text, prompt_ids=() if isinstance(prompt, str) else tuple(prompt),
                           steps=0 if logprobs is None else max(logprobs, 1))
         requests += [replace(request, seed=(request.seed + copy) % 2**32) for copy in range(n)]
@@ -102,13 +105,12 @@ def _prompts(prompt, vocabulary: int) -> list[str] | list[list[int]]:
     """Of a text, texts, token ids, or lists of them."""
 
     def are_ids(value) -> bool:
-        return isinstance(value, list) and bool(value) and all(
-            type(each) is int and 0 <= each < vocabulary for each in value)
+        return bool(value) and are_token_ids(value, vocabulary - 1)
 
     if are_ids(prompt):
-        return [prompt]
+        return [list(map(int, prompt))]
     if isinstance(prompt, list) and prompt and all(map(are_ids, prompt)):
-        return prompt
+        return [list(map(int, ids)) for ids in prompt]
     if isinstance(prompt, list) and prompt and all(isinstance(each, str) for each in prompt):
         return [read_prompt({"prompt": each}) for each in prompt]
     if isinstance(prompt, list):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,13 +165,16 @@ class _Over(StoppingCriteria):
 
 
 class Ctranslate2Engine(ModelEngine):
-    """CTranslate2 in int8: those that wait and have the same knobs are one batch, which none joins."""
+    """CTranslate2 in int8: those that wait and have the same knobs are a batch, which none joins; one a core at a time.
+    """
 
     name, has_steps, has_seed = "ctranslate2", False, False
 
     def __init__(self, model, tokenizer, folder: Path):
         super().__init__(model, tokenizer, folder.resolve().name)
-        self.engine = Ctranslate2(model, tokenizer, engine_folder(str(folder)), "int8")
+        cores = torch.get_num_threads()
+        self.engine = Ctranslate2(model, tokenizer, engine_folder(str(folder)), "int8", parallel=cores)
+        self._pool, self._most, self._batches = ThreadPoolExecutor(cores), cores, {}
 
     def job(self, request: Request, **more) -> Job:
         self.engine.check(request.options)
@@ -182,20 +187,25 @@ class Ctranslate2Engine(ModelEngine):
         return Job(request, ids, most, **more)
 
     def take(self, waiting: deque[Job]) -> None:
-        while waiting:
-            self.running.append(begun(waiting.popleft()))
+        while waiting and len(self.running) < MAX_ROWS * self._most:
+            self.running.append(waiting.popleft())
 
     def advance(self) -> None:
-        alike = [job for job in self.running if self._kind(job) == self._kind(self.running[0])][:MAX_ROWS]
-        *_, options, least = alike[0].request.options, self._kind(alike[0])[-1]
-        try:
-            self.engine.continue_batch(
-                [list(job.ids) for job in alike], options, least, max(job.max_length for job in alike),
-                lambda row, token: alike[row].over or alike[row].put(token, None, self.eos))
-        except Exception as error:
-            failure = failure_of(error)
-            for job in alike:
-                job.end(error=failure)
+        """Begin a batch on each core that is free, and wait until one has ended."""
+        apart = [job for job in self.running if job.begun is None]
+        while apart and len(self._batches) < self._most:
+            alike = [job for job in apart if self._kind(job) == self._kind(apart[0])]
+            free = self._most - len(self._batches)
+            share = alike[: min(MAX_ROWS, math.ceil(len(alike) / (free if len(alike) == len(apart) else 1)))]
+            for job in share:
+                begun(job)
+                apart.remove(job)
+            self._batches[self._pool.submit(self._write, share)] = share
+        ended, _ = wait(self._batches, timeout=0.02, return_when=FIRST_COMPLETED)
+        for batch in ended:
+            for job in self._batches.pop(batch):
+                if job.ended is None and batch.exception():
+                    job.end(error=failure_of(batch.exception()))
         self.running = [job for job in self.running if job.ended is None]
 
     def drop(self, job: Job) -> None:
@@ -203,6 +213,12 @@ class Ctranslate2Engine(ModelEngine):
 
     def reset(self) -> None:
         self.running.clear()
+
+    def _write(self, jobs: list[Job]) -> None:
+        self.engine.continue_batch(
+            [list(job.ids) for job in jobs], jobs[0].request.options, self._kind(jobs[0])[-1],
+            max(job.max_length for job in jobs),
+            lambda row, token: jobs[row].over or jobs[row].put(token, None, self.eos))
 
     @staticmethod
     def _kind(job: Job) -> tuple:

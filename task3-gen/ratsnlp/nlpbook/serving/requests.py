@@ -59,9 +59,9 @@ class RequestField:
 
     def _token_ids(self, value) -> tuple[int, ...]:
         most = self.metadata["maximum"]
-        if not isinstance(value, list) or not all(type(each) is int and 0 <= each <= most for each in value):
+        if not are_token_ids(value, most):
             raise UserError(f"{self.name}: 0 이상 {most} 이하인 토큰 번호의 목록이어야 하는데 {_shown(value)}입니다.")
-        return tuple(value)
+        return tuple(map(int, value))
 
 
 def request_fields(positions: int | None = None, vocabulary: int | None = None,
@@ -92,6 +92,12 @@ def request_fields(positions: int | None = None, vocabulary: int | None = None,
                      {"minimum": 0, "maximum": (vocabulary or 1) - 1}))}
 
 
+def are_token_ids(value: Any, most: int) -> bool:
+    """Whether ``value`` is a list of integers up to ``most``; in JSON, 5.0 is one."""
+    return isinstance(value, list) and all(
+        type(each) in (int, float) and 0 <= each <= most and each == int(each) for each in value)
+
+
 def read_prompt(body: Any) -> str:
     """Raises UserError: there is none, or it is no text."""
     if not isinstance(body, dict):
@@ -114,8 +120,7 @@ def read_values(body: dict, known: dict[str, RequestField]) -> dict[str, Any]:
     """
     unknown = sorted(map(str, body.keys() - {"prompt", *known}))
     if unknown:
-        name = unknown[0][:40].encode("utf-8", "backslashreplace").decode()
-        raise UserError(f"{name}: 없는 이름입니다. 쓸 수 있는 이름: prompt, {', '.join(known)}")
+        raise UserError(f"{_shown(unknown[0])[1:-1]}: 없는 이름입니다. 쓸 수 있는 이름: prompt, {', '.join(known)}")
     return {name: known[name].read(value) for name, value in body.items() if name in known and value != ""}
 
 

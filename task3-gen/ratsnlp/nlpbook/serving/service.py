@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..generation.pieces import Pieces
 from ..generation.prompts import continuation
-from ..generation.streamer import Pieces
 from ..text_files import compose
-from .engines import Ctranslate2Engine, TransformersEngine
 from .jobs import Job, Left, Request
-from .metrics import Metrics
 from .requests import KNOBS, read_request, request_fields
 from .worker import Worker
 
@@ -32,7 +30,7 @@ class GenerationService:
     """An ``inference_fn`` of the book's eight arguments that also batches, streams, stops, and shows its steps.
 
     One thread generates; whoever asks waits for a job of it. With a seed, a request has the text that it would have
-    alone. The engine is ``args.engine``: ``transformers``, or ``ctranslate2`` (int8; :class:`Ctranslate2Engine` tells
+    alone. The engine is ``args.engine``: ``transformers``, or ``ctranslate2`` (int8; ``Ctranslate2Engine`` tells
     what it lacks), or one of your own.
 
     Raises:
@@ -41,7 +39,11 @@ class GenerationService:
 
     def __init__(self, model=None, tokenizer=None, args: GenerationDeployArguments | None = None, engine=None,
                  places: int = PLACES, seconds_each: float = SECONDS):
+        from .metrics import Metrics
+
         if engine is None:
+            from .engines import Ctranslate2Engine, TransformersEngine
+
             folder = Path(args.downstream_model_dir if args else model.config.name_or_path or model.config.model_type)
             engine = (Ctranslate2Engine(model, tokenizer, folder) if args and args.engine == "ctranslate2"
                       else TransformersEngine(model, tokenizer, folder.resolve().name))
