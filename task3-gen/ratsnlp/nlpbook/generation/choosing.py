@@ -35,6 +35,7 @@ class Choice:
         names = [knob_of(processor) for processor in processors]
         by_ids = max((place for place, name in enumerate(names, start=1) if name not in ROW_WISE), default=0)
         self.first, self.warpers = list(zip(names, processors, strict=True))[:by_ids], processors[by_ids:]
+        self.eos = next((each.eos_token_id for name, each in self.first if name in LENGTHS), None)
         self.draws, self._random, self._numbers = draws, random.Random(seed), []
         self.prompt_length, self.min_length, self.forced, self.steps = prompt_length, min_length, forced, steps
         self.kind = repr((draws, [(knob_of(each), sorted(vars(each).items())) for each in self.warpers]))
@@ -103,9 +104,15 @@ def choose(rows: Sequence[tuple[list[int], Choice]], logits: torch.Tensor) -> li
     """
     found: dict[int, tuple[int, Step | None]] = {}
     together: dict[str, list[int]] = {}
+    short = [place for place, (ids, choice) in enumerate(rows)
+             if choice.eos is not None and len(ids) < choice.min_length and not choice.steps]
+    if short:  # in one go, and first: no knob before theirs gives a token back
+        logits[torch.tensor(short, device=logits.device)[:, None], rows[short[0]][1].eos] = -torch.inf
     for place, (ids, choice) in enumerate(rows):
         watch = _Watch(logits[place].clone()) if choice.steps else None
         for name, processor in choice.acting(ids):
+            if name in LENGTHS and not watch:
+                continue
             logits[place] = processor(torch.tensor([ids], device=logits.device), logits[place : place + 1])[0]
             if watch:
                 watch.note(name, logits[place].clone())
