@@ -9,6 +9,7 @@ Trainer로 하는 흔한 두 방법도 같은 자리에서 측정합니다.
         --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
     python task3-gen/bench_gen.py --only book standard --rounds 5  # 몇 가지만
     python task3-gen/bench_gen.py --what decoding                  # 글을 쓰는 속도
+    python task3-gen/bench_gen.py --what serving                   # 서버: 여러 명이 함께 쓸 때
 
 방법들을 번갈아 여러 번 측정하므로 컴퓨터가 그사이 느려져도 비율은 믿을 만합니다. 측정할 때마다
 프로세스를 새로 만들어 메모리도 따로 측정합니다. 글자당 비트는 학습을 마친 모델로 시험 리뷰를 자르지
@@ -18,6 +19,10 @@ Trainer로 하는 흔한 두 방법도 같은 자리에서 측정합니다.
 
 --what decoding은 infer_gen-0.py의 열여섯 설정을 하나씩 부를 때와 한 배치로 쓸 때를, 그리고
 transformers와 CTranslate2(requirements-ctranslate2.txt)를 번갈아 측정합니다.
+
+--what serving은 train_gen-0.py의 모델을 책의 방식, 여기의 방식, CTranslate2로 서비스하는 서버를
+차례로 띄워, 클라이언트 1·4·16·32명이 함께 요청할 때의 처리량과 지연 시간을 측정합니다(15분 안팎).
+--vllm이나 VLLM_PYTHON이 vLLM이 설치된 환경의 파이썬을 가리키면 vLLM도 같은 요청으로 측정합니다.
 
 GENUINE_RATSNLP_PYTHON이 진짜 ratsnlp 1.0.53이 있는 파이썬을 가리키면(tests/genuine/record.py)
 그것도 측정합니다.
@@ -30,6 +35,6 @@ if __name__ == "__main__":
     bench = nlpbook.load_arguments(BenchArguments)
 
     # 여기서야 PyTorch, Lightning, transformers를 읽습니다.
-    from bench import decoding, speed
+    from bench import decoding, serving, speed
 
-    {"training": speed, "decoding": decoding}[bench.what].main(bench)
+    {"training": speed, "decoding": decoding, "serving": serving}[bench.what].main(bench)

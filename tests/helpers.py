@@ -246,6 +246,8 @@ class Served:
         return self
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
         _, stderr = self.process.communicate(timeout=60)
         assert "Traceback" not in stderr, stderr
+        assert sys.platform == "win32" or self.process.returncode == 0

@@ -56,6 +56,7 @@ def test_what_acts_on_draws_alone_says_that_tokens_are_drawn():
     ({"temperature": 1e9}, "^temperature: 0 이상 1e.08 이하여야 하는데 1e.09입니다.$"),
     ({"top_p": 1.5}, "^top_p: 0보다 크고 1 이하여야 하는데 1.5입니다.$"),
     ({"top_k": True}, "^top_k: 정수여야 하는데 True입니다.$"),
+    ({"penalty_alpha": 0.6, "top_k": 0}, r"^top_k: 대조 탐색\(penalty_alpha\)에서는 1 이상 64 이하여야 하는데 0"),
     ({"num_beams": 0}, "^num_beams: 1 이상 64 이하여야 하는데 0입니다.$"),
     ({"min_length": 51, "max_length": 50}, r"^min_length: max_length\(50\) 이하여야 하는데 51입니다.$"),
 ])

@@ -1,6 +1,8 @@
 """What bench_gen.py can be told, and the ways to train that it knows."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from ratsnlp import nlpbook
@@ -24,7 +26,11 @@ RIVALS = {
     "ratsnlp": "진짜 ratsnlp 1.0.53",
 }
 NAMES = {**RUNGS, **RIVALS}
+SERVERS = ("book", "transformers", "ctranslate2", "vllm")
+MOST_CLIENTS = 256
 HELD_OUT = 1000  # reviews that judge
+
+SERVER = "서버(--what serving)"  # a heading of --help
 
 
 @dataclass
@@ -40,14 +46,36 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     batch_size: int = argument(32, "한 걸음에 리뷰 몇 개를 볼지: 책은 32. standard와 Trainer는 그 두 배", minimum=1)
     learning_rate: float = argument(5e-4, "학습률", above=0, maximum=1)
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
-    rounds: int = argument(3, "번갈아 몇 번 잴지", minimum=1)
+    rounds: int = argument(3, "번갈아 몇 번 측정할지", minimum=1)
     what: str = argument(
-        "training", "무엇을 측정할지: training(학습 방법), decoding(배치로 쓰기와 CTranslate2)",
-        choices=("training", "decoding"))
-    only: tuple[str, ...] = argument((), f"이것들만 잽니다: {', '.join(NAMES)}")
+        "training", "무엇을 측정할지: training(학습 방법), decoding(배치로 쓰기와 CTranslate2), serving(서버)",
+        choices=("training", "decoding", "serving"))
+    only: tuple[str, ...] = argument(
+        (), f"이것들만 측정합니다: {', '.join(NAMES)}. serving에서는 {', '.join(SERVERS)}")
+    downstream_model_dir: str = argument(
+        str(nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini"), "서버가 쓸 체크포인트 폴더", path=True, group=SERVER)
+    clients: tuple[str, ...] = argument(("1", "4", "16", "32"), "동시에 요청하는 클라이언트의 수들", group=SERVER)
+    seconds: float = argument(8.0, "클라이언트의 수마다 몇 초 동안 요청할지", above=0, maximum=600, group=SERVER)
+    vllm: str | None = argument(
+        None, "vLLM이 설치된 환경의 파이썬. 없으면 환경 변수 VLLM_PYTHON, 그것도 없으면 vLLM은 빼고 측정합니다",
+        path=True, group=SERVER)
 
     def __post_init__(self):
         super().__post_init__()
+        names = SERVERS if self.what == "serving" else NAMES
         for name in self.only:
-            if name not in NAMES:
-                raise nlpbook.UserError(f"only: {', '.join(NAMES)} 가운데에서 골라야 하는데 {name!r}입니다.")
+            if name not in names:
+                raise nlpbook.UserError(f"only: {', '.join(names)} 가운데에서 골라야 하는데 {name!r}입니다.")
+        for count in self.clients or [""]:
+            if not (count.isdecimal() and 1 <= int(count) <= MOST_CLIENTS):
+                raise nlpbook.UserError(f"clients: 1 이상 {MOST_CLIENTS} 이하의 정수여야 하는데 {count!r}입니다.")
+        if self.vllm is not None and not Path(self.vllm).is_file():
+            raise nlpbook.UserError(f"vllm: {self.vllm} 파일이 없습니다. vLLM이 설치된 환경의 파이썬을 지정하세요.")
+
+    @property
+    def client_counts(self) -> list[int]:
+        return [int(count) for count in self.clients]
+
+    @property
+    def vllm_python(self) -> str | None:
+        return self.vllm or os.environ.get("VLLM_PYTHON")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from ..arguments import Arguments, argument
 from ..errors import UserError
 
+MAX_BEAMS = 64  # that are computed side by side
 MAX_VOCABULARY = 1_000_000  # more than any model has; a server keeps to the model's own
 MAX_LENGTH = 2048  # positions of the largest model here; encode_prompt keeps to the model's own
 SMALLEST_TEMPERATURE = 0.01  # dividing by less overflows; by then it is greedy search anyway
@@ -46,7 +47,7 @@ class DecodingOptions(Arguments):
     heading: ClassVar[str] = "디코딩"
 
     do_sample: bool | None = knob("샘플링", True, "true면 확률에 따라 뽑고, false면 확률이 가장 높은 것을 고릅니다")
-    num_beams: int | None = knob("빔의 수", 1, "빔 서치: 나란히 이어 갈 후보의 수", minimum=1, maximum=64)
+    num_beams: int | None = knob("빔의 수", 1, "빔 서치: 나란히 이어 갈 후보의 수", minimum=1, maximum=MAX_BEAMS)
     length_penalty: float | None = knob(
         "길이 페널티", 1.0, "빔 서치에서 로그확률의 합을 길이의 몇 제곱으로 나눌지. 0은 나누지 않음",
         minimum=-10.0, maximum=10.0)
@@ -125,6 +126,9 @@ class DecodingOptions(Arguments):
             raise UserError(f"penalty_alpha: 대조 탐색은 뽑지 않습니다. {other} 옵션과 함께 쓸 수 없습니다.")
         if self.penalty_alpha and (self.num_beams or 1) > 1:
             raise UserError(f"penalty_alpha: 대조 탐색은 빔 서치(num_beams={self.num_beams})와 함께 쓸 수 없습니다.")
+        if self.penalty_alpha and self.top_k is not None and not 1 <= self.top_k <= MAX_BEAMS:
+            raise UserError(
+                f"top_k: 대조 탐색(penalty_alpha)에서는 1 이상 {MAX_BEAMS} 이하여야 하는데 {self.top_k}입니다.")
         if self.length_penalty is not None and (self.num_beams or 1) == 1:
             raise UserError("length_penalty: 빔 서치에서만 쓰입니다. num_beams를 2 이상으로 하세요.")
         if self.do_sample is False and acting:
