@@ -10,15 +10,24 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 from helpers import Served, post
+
+from ratsnlp.nlpbook.generation import load_pretrained, save_tokenizer
 
 LONG = {"prompt": "긍정", "min_length": 200, "max_length": 200}
 
 
 @pytest.fixture
-def folder(finetuned_folder, tmp_path):
-    """A copy of a run's folder, to do with as one likes."""
-    return shutil.copytree(finetuned_folder, tmp_path / "학습한 것")
+def folder(tmp_path):
+    """A run's folder with kogpt-mini itself as the checkpoint: a text takes it long enough to be disturbed."""
+    model, tokenizer = load_pretrained("kogpt-mini")
+    folder = tmp_path / "학습한 것"
+    model.config.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    torch.save({"state_dict": {f"model.{name}": tensor for name, tensor in model.state_dict().items()}},
+               folder / "epoch=0-val_loss=4.00.ckpt")
+    return folder
 
 
 def stream(port, body) -> list[str]:
@@ -42,7 +51,7 @@ def test_sigterm_under_load_finishes_what_is_under_way(folder):
         assert served.process.wait(timeout=20) == 0
 
 
-def test_a_checkpoint_that_is_replaced_changes_nothing_until_a_restart(folder, tiny_folder):
+def test_a_checkpoint_that_is_replaced_changes_nothing_until_a_restart(folder):
     greedy = {"prompt": "긍정", "temperature": 0, "max_length": 30}
     with Served("serve_gen-0.py", "--downstream_model_dir", folder) as served:
         before = post(served.port, greedy)

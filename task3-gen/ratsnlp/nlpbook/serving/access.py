@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without i, l, o, 0 and 1: a token is read from a blackboard
 OPEN_PATHS = ("/health", "/ready")  # need no token
-ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 500: "server_error",
+ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 500: "server_error",
                503: "service_unavailable_error"}  # OpenAI's; all others are an invalid_request_error
 
 _HOST_HEADER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?")
@@ -176,12 +176,13 @@ def token_in_address(request: Request) -> str:
     return parse_qs(request.query_string.decode("latin-1")).get("token", [""])[0]
 
 
-def error_json(path: str, status: int, message: str) -> dict:
-    """An error's JSON: OpenAI's form under ``/v1/``, elsewhere the book's ``result`` with ``error`` beside it."""
+def error_json(path: str, status: int, message: str, result: str | None = None) -> dict:
+    """An error's JSON: OpenAI's form under ``/v1/``, elsewhere ``error`` and the book's ``result`` beside it."""
     if path.startswith("/v1/"):
-        kind = ERROR_TYPES.get(status, "invalid_request_error")
-        return {"error": {"message": message, "type": kind, "param": None, "code": status}}
-    return {"error": message, "result": message}
+        field = re.match(r"(\w+): ", message)
+        return {"error": {"message": message, "type": ERROR_TYPES.get(status, "invalid_request_error"),
+                          "param": field[1] if field else None, "code": status}}
+    return {"error": message, "result": result or message}
 
 
 def guarded(app: Flask, access: Access, is_ending: Callable[[], bool]) -> Flask:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..arguments import bounds
 from ..errors import UserError
 from ..generation.options import DecodingOptions
 from ..paths import TEMPLATES
+from .access import error_json
 from .jobs import Failed, ServiceError
 from .requests import KNOBS, book_arguments
 
@@ -77,7 +77,7 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
 
     @app.errorhandler(ServiceError)
     def no_answer(error):
-        return failure(error.status, str(error), error.kind, error.retry_after)
+        return failure(error.status, str(error), error.retry_after)
 
     @app.errorhandler(HTTPException)
     def http_error(error):
@@ -110,16 +110,11 @@ def read_json():
         raise BadRequest from error
 
 
-def failure(status: int, message: str, kind: str = "invalid_request_error", retry_after: int | None = None):
-    """The answer to a request that failed: in OpenAI's form under ``/v1``, else with the book's guide text."""
+def failure(status: int, message: str, retry_after: int | None = None):
+    """The answer to a request that failed; what its client can mend comes with the book's guide text."""
     from flask import jsonify, request
 
-    if request.path.startswith("/v1/"):
-        field = re.match(r"(\w+): ", message)
-        response = jsonify(error={
-            "message": message, "type": kind, "param": field[1] if field else None, "code": status})
-    else:
-        response = jsonify(error=message, result=guide() if status < 429 else message)
+    response = jsonify(error_json(request.path, status, message, guide() if status < 429 else None))
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response, status

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from .access import error_json
 from .app import client_is_gone, event, read_json, server_sent
 from .jobs import NotFound, Request, ServiceError
 from .requests import RequestField, are_token_ids, read_prompt, read_request
@@ -75,7 +76,7 @@ def read_completion(body: Any, service: GenerationService) -> Completion:
     if body.get("model", name) != name:
         raise NotFound(f"model: 이 서버의 모델은 {name}입니다.")
     for other, off in REFUSED.items():
-        if body.get(other, off) != off:
+        if isinstance(value := body.get(other, off), bool) or value != off:
             raise UserError(f"{other}: 이 서버에 없는 기능입니다. 빼고 보내세요.")
     n, logprobs, echo, stream = (values.pop(each, known[each].default) for each in ("n", "logprobs", "echo", "stream"))
     if echo and logprobs is not None:
@@ -224,7 +225,7 @@ def _stream(service, completion, choices, gone) -> Iterator[str]:
             yield event(_body(service, completion, []) | {"usage": _usage([choice.job for choice in choices])})
         yield "data: [DONE]\n\n"
     except ServiceError as error:
-        yield event({"error": {"message": str(error), "type": error.kind, "param": None, "code": error.status}})
+        yield event(error_json("/v1/", error.status, str(error)))
 
 
 def _body(service, completion: Completion, choices: list[dict]) -> dict:

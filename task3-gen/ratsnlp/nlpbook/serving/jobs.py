@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class ServiceError(Exception):
     """What keeps a server from answering, though the request is right: an HTTP ``status`` and a Korean sentence."""
 
-    status, kind = 503, "service_unavailable_error"
+    status = 503
     retry_after: int | None = None  # seconds
 
 
 class Busy(ServiceError):
     """There is no place in the queue."""
 
-    status, kind = 429, "rate_limit_error"
+    status = 429
 
     def __init__(self, retry_after: int):
         super().__init__(f"요청이 밀려 있습니다. {retry_after}초쯤 뒤에 다시 보내세요.")
@@ -33,7 +33,9 @@ class Busy(ServiceError):
 
 
 class NotFound(ServiceError):
-    status, kind = 404, "invalid_request_error"
+    """What is asked for is not here."""
+
+    status = 404
 
 
 class Closed(ServiceError):
@@ -65,7 +67,7 @@ class OutOfMemory(ServiceError):
 class Failed(ServiceError):
     """A bug: what happened stands in the log under an ``id``."""
 
-    status, kind = 500, "server_error"
+    status = 500
 
     def __init__(self):
         self.id = secrets.token_hex(4)
