@@ -25,7 +25,7 @@ class StandardRecipe:
         return example.text
 
     def callbacks(self) -> list:
-        from ..training.layers import FastLayers  # and with it Lightning, for which a script's --help does not wait
+        from ..training.fast_layers import FastLayers  # and Lightning, for which a script's --help does not wait
 
         return [FastLayers(self.args.max_seq_length)]
 

@@ -158,7 +158,8 @@ class Choice:
                 self.finish_reason = "stop"
                 yield held[: min(ends)], self._logprobs(steps)
                 return
-            ready = len(held) - max((size for stop in self.completion.stop for size in range(1, len(stop))
+            ready = len(held) - max((size for stop in self.completion.stop
+                                     for size in range(1, min(len(stop), len(held) + 1))
                                      if held.endswith(stop[:size])), default=0)
             if ready or steps and not held:
                 yield held[:ready], self._logprobs(steps)

@@ -22,6 +22,7 @@ from ..generation.models import seeded
 from ..generation.prompts import prompt_ids
 from ..generation.settings import Setting
 from ..pretrained import max_positions
+from ..training.layers import give_back_layers, keep_freed_memory, use_fast_layers
 from .jobs import Failed, Job, OutOfMemory
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class ModelEngine:
         eos = model.generation_config.eos_token_id
         self.eos = eos if isinstance(eos, list) else [eos]
 
+    def close(self) -> None:
+        """Nothing is asked of it any more."""
+
     def fitted(self, request: Request) -> tuple[Request, list[int]]:
         """``request``, its least length no more than its most, and the prompt's token ids.
 
@@ -63,7 +67,7 @@ class ModelEngine:
 
 
 class TransformersEngine(ModelEngine):
-    """``model``'s own forward pass in a :class:`ContinuousBatch`.
+    """``model``'s own forward pass in a :class:`ContinuousBatch`, with fast layers until it is closed.
 
     A text is what it would be alone. Beam search and contrastive search run as ``model.generate``, one call each, while
     the others wait. Where a step fails, or the GPU's memory is not enough, its rows go on by halves, from the tokens
@@ -74,6 +78,8 @@ class TransformersEngine(ModelEngine):
 
     def __init__(self, model, tokenizer, model_name: str):
         super().__init__(model, tokenizer, model_name)
+        self._replaced = use_fast_layers(model)
+        keep_freed_memory()
         self.batch, self.most, self.current = ContinuousBatch(model), MAX_ROWS, None
 
     def job(self, request: Request, **more) -> Job:
@@ -116,6 +122,9 @@ class TransformersEngine(ModelEngine):
     def reset(self) -> None:
         self.running.clear()
         self.batch.clear()
+
+    def close(self) -> None:
+        give_back_layers(self._replaced)
 
     def _step(self) -> None:
         jobs = list(self.batch.rows)

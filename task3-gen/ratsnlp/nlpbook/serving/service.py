@@ -74,6 +74,7 @@ class GenerationService:
     def close(self) -> None:
         """Take no more requests; those under way end as such that were not finished."""
         self.worker.close()
+        self.engine.close()
 
     def read(self, body: Any) -> Request:
         """Raises UserError: naming the field, the bound and the value."""

@@ -5,7 +5,6 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.callbacks import Callback
 
 
 def byte_dropout(states: torch.Tensor, p: float) -> torch.Tensor:
@@ -87,36 +86,10 @@ def use_fast_layers(model: torch.nn.Module) -> list[tuple[torch.nn.Module, str, 
     return replaced
 
 
-class FastLayers(Callback):
-    """Trains with fast layers, and gives the model its own back at the end.
-
-    On a CPU also with :func:`byte_eager_attention` up to a ``width`` of 256 tokens:
-    up to there PyTorch's fused attention takes it longer than its parts one by one.
-    """
-
-    def __init__(self, width: int):
-        self.width, self.replaced, self.attention = width, [], None
-
-    def on_fit_start(self, trainer, module):
-        model = module.model
-        self.replaced, self.attention = use_fast_layers(model), model.config._attn_implementation
-        if module.device.type == "cpu":
-            keep_freed_memory()
-            if self.width <= 256:
-                use_byte_eager(model)
-
-    def on_fit_end(self, trainer, module):
-        self._give_back(module.model)
-
-    def on_exception(self, trainer, module, exception):
-        self._give_back(module.model)
-
-    def _give_back(self, model):
-        for parent, name, layer in self.replaced:
-            setattr(parent, name, layer.train(parent.training))
-        if model.config._attn_implementation == BYTE_EAGER:
-            model.set_attn_implementation(self.attention)
-        self.replaced = []
+def give_back_layers(replaced: list[tuple[torch.nn.Module, str, torch.nn.Module]]) -> None:
+    """Undo :func:`use_fast_layers`."""
+    for parent, name, layer in replaced:
+        setattr(parent, name, layer.train(parent.training))
 
 
 def keep_freed_memory() -> None:
