@@ -70,7 +70,7 @@ class EchoEngine(ModelEngine):
         self.running.clear()
 
     def _next(self, job: Job) -> tuple[int, Step | None]:
-        text = [*job.request.prefix, *job.ids[: job.prompt_length], *[EOS] * (EOS in job.ids)]
+        text = [*job.request.prefix, *job.ids[: job.prompt_length]]
         token = text[job.new % len(text)]
         if not job.request.steps:
             return token, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..generation.options import SAMPLING, SMALLEST_TEMPERATURE
+from ..generation.options import MAX_BEAMS, SAMPLING, SMALLEST_TEMPERATURE
 from .app import MAX_BODY
 from .completions import MOST, REFUSED, completion_fields
 from .requests import NUMERIC
@@ -38,7 +38,6 @@ COUNT = INTEGER | {"minimum": 0}
 
 def description(service: GenerationService) -> dict[str, Any]:
     """The document of all routes of the app that serves ``service``."""
-    stream = {"text/event-stream": {"schema": STRING}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "텍스트 생성 API", "version": "1", "description":
@@ -48,8 +47,8 @@ def description(service: GenerationService) -> dict[str, Any]:
             "/": _get("page", "웹 페이지", {"text/html": {"schema": STRING}}),
             "/api": _post("write", "이어 쓰기", _json("Text"), "Request"),
             "/api/stream": _post(
-                "stream", "쓰는 대로 받기. 조각마다 data, 끝에 event: done, 실패하면 event: error", stream,
-                "StreamRequest"),
+                "stream", "쓰는 대로 받기. 조각마다 data, 끝에 event: done, 실패하면 event: error",
+                _events("Piece", "Text", "StreamError"), "StreamRequest"),
             "/api/settings": _get("settings", "모델의 이름과 요청에 쓸 수 있는 이름", _json("Settings")),
             "/health": _get("health", "서버가 살아 있는지", _json("Status"), security=[]),
             "/ready": _get("ready", "요청을 받을 수 있는지. 없으면 503", _json("Status"), "Busy", security=[]),
@@ -57,14 +56,15 @@ def description(service: GenerationService) -> dict[str, Any]:
             "/openapi.json": _get("openapi", "이 문서", {"application/json": {"schema": {"type": "object"}}}),
             "/v1/models": _get("models", "모델의 목록", _json("Models"), "OpenaiError"),
             "/v1/completions": _post(
-                "complete", "이어 쓰기. stream이 true면 조각마다 data, 끝에 data: [DONE]", _json("Completion") | stream,
-                "CompletionRequest", "OpenaiError", 404)},
+                "complete", "이어 쓰기. stream이 true면 조각마다 data, 끝에 data: [DONE]",
+                _json("Completion") | _events("Chunk", "OpenaiError", last="[DONE]"), "CompletionRequest",
+                "OpenaiError", 404)},
         "components": {"schemas": _requests(service) | _answers(service), "securitySchemes": SECURITY}}
 
 
 def _get(name: str, summary: str, content: dict, error: str = "Error", **more) -> dict:
     return {"get": {"operationId": name, "summary": summary, **more, "responses": _responses(
-        content, error, 401, 403, 500, 503)}}
+        content, error, 403, 500, 503, *() if "security" in more else (401,))}}
 
 
 def _post(name: str, summary: str, content: dict, body: str, error: str = "Error", *statuses: int) -> dict:
@@ -76,6 +76,8 @@ def _responses(content: dict, error: str, *statuses: int) -> dict:
     found = {"200": {"description": "성공", "content": content}}
     for status in sorted(statuses):
         found[str(status)] = {"description": ERRORS[status], "content": _json(error)}
+    if "text/html" in content:
+        found["401"]["content"] |= content  # a form for the token
     for status in {429, 503}.intersection(statuses):
         found[str(status)]["headers"] = {"Retry-After": {
             "schema": COUNT, "required": status == 429, "description": "이만큼(초) 뒤에 다시 보내세요"}}
@@ -84,6 +86,14 @@ def _responses(content: dict, error: str, *statuses: int) -> dict:
 
 def _json(name: str) -> dict:
     return {"application/json": {"schema": _ref(name)}}
+
+
+def _events(*names: str, last: str | None = None) -> dict:
+    """Server-sent events, each of which has one of these in ``data``, as JSON; OpenAPI 3.1 has no other word for it
+    than the schema of one event."""
+    data = {"contentMediaType": "application/json", "contentSchema": {"anyOf": list(map(_ref, names))}}
+    return {"text/event-stream": {"schema": {"type": "object", "required": ["data"], "properties": {
+        "event": STRING, "data": STRING | ({"anyOf": [{"const": last}, data]} if last else data)}}}}
 
 
 def _ref(name: str) -> dict:
@@ -136,13 +146,14 @@ def _contradictions() -> list[dict]:
     acting = [_given(name) for name in ("temperature_last", "top_n_sigma", *SAMPLING) if name != "top_k"]
     return [
         _apart(_given("do_sample", {"enum": [False, "false"]}), *acting, {"allOf": [_given("top_k"), {"not": ALPHA}]}),
-        _apart(ALPHA, _given("do_sample", {"enum": [True, "true"]}), *acting, BEAMS),
+        _apart(ALPHA, _given("do_sample", {"enum": [True, "true"]}), *acting, BEAMS, _given("top_k", {"const": 0}),
+               _given("top_k", INTEGER | {"minimum": MAX_BEAMS + 1})),
         _apart(_given("length_penalty"), {"not": _given("num_beams")}, _given("num_beams", {"const": 1}))]
 
 
 def _requests(service: GenerationService) -> dict[str, dict]:
     token = COUNT | {"maximum": service.engine.vocabulary - 1}
-    text, tokens = STRING | {"pattern": NOT_BLANK, "maxLength": MAX_BODY}, _array(token, minItems=1)
+    text, tokens = STRING | {"pattern": NOT_BLANK}, _array(token, minItems=1)
     fields = {name: _field(each) for name, each in service.fields.items()}
     steps, prefix = _given("steps", INTEGER | {"minimum": 1}), _given("prefix", _array({}, minItems=1))
     in_openai_form = {name: _field(each, NULL) for name, each in completion_fields(service).items()} | {
@@ -173,8 +184,14 @@ def _answers(service: GenerationService) -> dict[str, dict]:
     text = {"result": STRING, "finish_reason": finish_reason, "tokens": COUNT, "seconds": NUMBER}
     logprobs = _object({"text_offset": _array(COUNT), "tokens": _array(STRING), "token_logprobs": _array(NUMBER),
                         "top_logprobs": _array({"type": "object", "additionalProperties": NUMBER})})
+    choice = {"index": COUNT, "text": STRING, "logprobs": _or_null(logprobs)}
+    completion = {"id": STRING, "object": {"const": "text_completion"}, "created": COUNT, "model": STRING}
+    usage = _object(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNT))
     return {
         "Text": _object(text | ({"seed": COUNT} if service.engine.has_seed else {}), {"steps": _array(_ref("Step"))}),
+        "Piece": _object({"text": STRING, "tokens": _array(_object({"id": COUNT, "text": STRING}))},
+                         {"steps": _array(_ref("Step"))}),
+        "StreamError": _object({"error": STRING}),
         "Step": _object({
             "token": COUNT, "text": STRING, "number": _or_null(share), "interval": _or_null(_array(share)),
             "forced": BOOLEAN, "left": {"type": "object", "additionalProperties": COUNT}, "order": _array(STRING),
@@ -191,11 +208,10 @@ def _answers(service: GenerationService) -> dict[str, dict]:
             {"message": STRING, "type": STRING, "param": _or_null(STRING), "code": COUNT})}),
         "Models": _object({"object": {"const": "list"}, "data": _array(_object(
             {"id": STRING, "object": {"const": "model"}, "created": COUNT, "owned_by": STRING}))}),
-        "Completion": _object({
-            "id": STRING, "object": {"const": "text_completion"}, "created": COUNT, "model": STRING,
-            "choices": _array(_object({
-                "index": COUNT, "text": STRING, "logprobs": _or_null(logprobs), "finish_reason": finish_reason})),
-            "usage": _object(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNT))})}
+        "Completion": _object(completion | {
+            "choices": _array(_object(choice | {"finish_reason": finish_reason})), "usage": usage}),
+        "Chunk": _object(completion | {"choices": _array(_object(
+            choice | {"finish_reason": _or_null(finish_reason)}))}, {"usage": _or_null(usage)})}
 
 
 def _or_null(schema: dict) -> dict:
