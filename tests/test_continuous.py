@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, Mist
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import DecodingOptions, load_pretrained
 from ratsnlp.nlpbook.generation import continuous as continuous_module
-from ratsnlp.nlpbook.generation.choosing import Choice, choose
+from ratsnlp.nlpbook.generation.choosing import Choice, choose, prepare
 from ratsnlp.nlpbook.generation.continuous import ContinuousBatch
 
 
@@ -19,7 +19,8 @@ class Text:
 
     def __init__(self, model, tokenizer, ids, options, seed, **more):
         self.ids, self.prompt_length, self.steps, self.ended = list(ids), len(ids), [], False
-        self.choice, self.max_length = Choice.of(model, tokenizer, ids, options, seed, **more)
+        processors, config = prepare(model, tokenizer, ids, options)
+        self.choice, self.max_length = Choice(processors, config, len(ids), seed, **more), config.max_length
 
 
 def write(batch, texts, joins=None):
@@ -235,8 +236,8 @@ def test_drawn_tokens_have_the_frequencies_of_their_probabilities(bundled):
     ids, options = tokenizer.encode("긍정"), DecodingOptions(do_sample=True, top_k=5, max_new_tokens=1)
     with torch.inference_mode():
         logits = model(torch.tensor([ids])).logits[:, -1].expand(4000, -1).clone()
-    choices = [Choice.of(model, tokenizer, ids, options, 0)[0]]
-    choices += [Choice(choices[0].warpers, True, seed, len(ids), 0) for seed in range(1, 4000)]
+    made = prepare(model, tokenizer, ids, options)
+    choices = [Choice(*made, len(ids), seed) for seed in range(4000)]
     tokens = torch.tensor([token for token, _ in choose([(ids, choice) for choice in choices], logits.clone())])
     top = logits[0].topk(5)
     for token, probability in zip(top.indices, top.values.softmax(-1), strict=True):

@@ -14,6 +14,8 @@ from .settings import Setting
 from .trace import knob_of
 
 if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
     from .options import DecodingOptions
 
 LENGTHS = ("min_length", "min_new_tokens")
@@ -30,26 +32,19 @@ class Choice:
     text that is forced to begin as it does goes on as it does. ``steps`` is of how many candidates each step tells.
     """
 
-    def __init__(self, processors: Sequence[Callable], draws: bool, seed: int, prompt_length: int, min_length: int,
+    def __init__(self, processors: Sequence[Callable], config: GenerationConfig, prompt_length: int, seed: int,
                  forced: Sequence[int] = (), steps: int = 0):
+        """``processors`` and ``config`` are what :func:`prepare` gave."""
         names = [knob_of(processor) for processor in processors]
         by_ids = max((place for place, name in enumerate(names, start=1) if name not in ROW_WISE), default=0)
         self.first, self.warpers = list(zip(names, processors, strict=True))[:by_ids], processors[by_ids:]
         self.eos = next((each.eos_token_id for name, each in self.first if name in LENGTHS), None)
-        self.draws, self._random, self._numbers = draws, random.Random(seed), []
-        self.prompt_length, self.min_length, self.forced, self.steps = prompt_length, min_length, forced, steps
-        self.kind = repr((draws, [(knob_of(each), sorted(vars(each).items())) for each in self.warpers]))
-
-    @classmethod
-    def of(cls, model, tokenizer, ids: list[int], options: DecodingOptions, seed: int, **more) -> tuple[Choice, int]:
-        """Of the very processors that ``model.generate`` makes of ``options`` behind ``ids``; and the length at which
-        it would stop, the prompt's tokens included."""
-        row = torch.tensor([ids], device=model.device)
-        processors, config = model.generate(
-            row, attention_mask=torch.ones_like(row), custom_generate=prepared,
-            **Setting("", options).fit(model, tokenizer))
-        least = max(config.min_length or 0, len(ids) + (config.min_new_tokens or 0))
-        return cls(processors, config.do_sample, seed, len(ids), least, **more), config.max_length
+        begin = [each for each in self.warpers if knob_of(each) != "temperature"][:1]  # it keeps their order
+        self.keeps = begin[0].top_k if begin and knob_of(begin[0]) == "top_k" else None
+        self.draws, self._random, self._numbers = config.do_sample, random.Random(seed), []
+        self.prompt_length, self.forced, self.steps = prompt_length, forced, steps
+        self.min_length = max(config.min_length or 0, prompt_length + (config.min_new_tokens or 0))
+        self.kind = repr((self.draws, [(knob_of(each), sorted(vars(each).items())) for each in self.warpers]))
 
     def number(self, ids: list[int]) -> float:
         """Where in [0, 1) the draw of the token behind ``ids`` falls; the same when it is asked for again."""
@@ -61,6 +56,15 @@ class Choice:
     def acting(self, ids: list[int]) -> list[tuple[str, Callable]]:
         """Those that look at the token ids, without the ones for a length that is reached."""
         return [(name, each) for name, each in self.first if name not in LENGTHS or len(ids) < self.min_length]
+
+
+def prepare(model, tokenizer, ids: Sequence[int], options: DecodingOptions) -> tuple[list, GenerationConfig]:
+    """The logits processors that ``model.generate`` makes of ``options`` behind the token ids of a prompt, and its
+    settings: ``max_length``, which counts the prompt, and ``do_sample`` among them. But for ``polarity`` they may serve
+    again behind another prompt of that length."""
+    row = torch.tensor([ids], device=model.device)
+    return model.generate(row, attention_mask=torch.ones_like(row), custom_generate=prepared,
+                          **Setting("", options).fit(model, tokenizer))
 
 
 def prepared(model, input_ids, logits_processor, stopping_criteria, generation_config, **_):
@@ -122,10 +126,14 @@ def choose(rows: Sequence[tuple[list[int], Choice]], logits: torch.Tensor) -> li
             together.setdefault(choice.kind, []).append(place)
     for places in together.values():
         choice, scores = rows[places[0]][1], logits if len(places) == len(rows) else logits[places]
-        for processor in choice.warpers:
+        columns, warpers = None, choice.warpers
+        if choice.keeps:  # all that follows looks at so many of the likeliest alone
+            scores, columns = scores.topk(min(choice.keeps, scores.shape[1]))
+            warpers = [each for each in warpers if knob_of(each) != "top_k"]
+        for processor in warpers:
             scores = processor(None, scores)
-        drawn = _Drawn(scores, choice.draws, [own.number(ids) for ids, own in (rows[place] for place in places)])
-        for place, token in zip(places, drawn.tokens, strict=True):
+        numbers = [own.number(ids) for ids, own in (rows[place] for place in places)]
+        for place, token in zip(places, _Drawn(scores, choice.draws, numbers, columns).tokens, strict=True):
             found[place] = _forced(*rows[place], token), None
     return [found[place] for place in range(len(rows))]
 
@@ -136,21 +144,24 @@ def _forced(ids: list[int], choice: Choice, token: int) -> int:
 
 
 class _Drawn:
-    """One token of each of N rows by ``scores`` (N, V), where its number in [0, 1) falls, or the likeliest one."""
+    """One token of each of N rows by ``scores`` (N, C), where its number in [0, 1) falls, or the likeliest one;
+    ``columns`` (N, C) are the tokens that the scores are of, where they are not of all."""
 
-    def __init__(self, scores: torch.Tensor, draws: bool, numbers: Sequence[float]):
+    def __init__(self, scores: torch.Tensor, draws: bool, numbers: Sequence[float],
+                 columns: torch.Tensor | None = None):
         left = int(scores.isfinite().sum(-1).max())
         if not left:
             raise ValueError("no candidate is left, or the logits are not finite")
-        if not draws:
-            self.tokens = scores.argmax(-1).tolist()
-            return
-        values, self.order = scores.topk(left)  # the likeliest first
-        self.probabilities = values.double().softmax(-1)
-        self.reached = self.probabilities.cumsum(-1)
-        at = torch.tensor(numbers, dtype=torch.float64, device=scores.device)[:, None] * self.reached[:, -1:]
-        self.places = torch.searchsorted(self.reached, at, right=True).clamp(max=left - 1)
-        self.tokens = self.order.gather(1, self.places)[:, 0].tolist()
+        if draws:
+            values, order = scores.topk(left)  # the likeliest first
+            self.probabilities = values.double().softmax(-1)
+            self.reached = self.probabilities.cumsum(-1)
+            at = torch.tensor(numbers, dtype=torch.float64, device=scores.device)[:, None] * self.reached[:, -1:]
+            self.places = torch.searchsorted(self.reached, at, right=True).clamp(max=left - 1)
+            chosen = order.gather(1, self.places)
+        else:
+            chosen = scores.argmax(-1, keepdim=True)
+        self.tokens = (chosen if columns is None else columns.gather(1, chosen))[:, 0].tolist()
 
     def interval(self) -> tuple[float, float]:
         """Of the first row's token."""

@@ -10,6 +10,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, Dynam
 
 from ..errors import UserError
 from ..pretrained import max_positions
+from .gpt2 import hidden_states, is_plain_gpt2
 
 CACHE_BYTES = 2**30  # of the keys and values of all rows together; one row alone may have more
 
@@ -25,9 +26,8 @@ class ContinuousBatch:
     """The rows that a causal language model continues, and their keys and values.
 
     Each row has a slot of a buffer that stays where it is: joining copies nothing but the prompt's own keys and values,
-    leaving one row's, and a step allocates none. (Concatenating them at each step, as ``DynamicCache`` does, took two
-    thirds of a step of kogpt-mini's with 16 rows.) The idea of iteration-level scheduling is from Yu et al. (2022),
-    "Orca: a distributed serving system for transformer-based generative models", section 4.1.
+    leaving one row's, and a step allocates none. Source: Yu et al. (2022), "Orca: a distributed serving system for
+    transformer-based generative models", section 4.1 (iteration-level scheduling).
 
     Raises:
         UserError: a model whose layers do not attend to all that came before.
@@ -36,7 +36,7 @@ class ContinuousBatch:
     def __init__(self, model):
         self.model, self.rows = model, []
         layers = DynamicCache(config=model.config).layers
-        self._slots = _Slots()
+        self._slots, self._is_gpt2 = _Slots(), is_plain_gpt2(model)
         self._cache = Cache(layers=[_SlotLayer(self._slots) for _ in layers])
         if not layers or any(type(layer) is not DynamicLayer for layer in layers) or not self._agrees():
             raise UserError(
@@ -63,12 +63,15 @@ class ContinuousBatch:
     def step(self) -> torch.Tensor:
         """The logits (N, V) of what follows each of :attr:`rows`, in float32."""
         device = self.model.device
-        last = torch.tensor([[row.ids[-1]] for row in self.rows], device=device)
+        last = torch.tensor([row.ids[-1] for row in self.rows], device=device)
         places = torch.tensor([len(row.ids) - 1 for row in self.rows], device=device)
         width = max(len(row.ids) for row in self.rows)
         self._slots.at(0, len(self.rows), width, places)
-        seen = torch.arange(width, device=device) <= places[:, None]
-        return self._run(self.model, last, places[:, None], seen[:, None, None]).logits[:, -1].float()
+        mask = self._mask((torch.arange(width, device=device) <= places[:, None])[:, None, None])
+        if self._is_gpt2:
+            states = hidden_states(self.model, last[:, None], places[:, None], mask, self._cache)[:, 0]
+            return (self.model.lm_head.weight @ states.T).T.float()  # on a CPU sooner than the other way round
+        return self.model(**self._inputs(last[:, None], places[:, None], mask)).logits[:, -1].float()
 
     @torch.inference_mode()
     def leave(self, row: Row) -> None:
@@ -97,13 +100,19 @@ class ContinuousBatch:
         columns = torch.arange(width, device=self.model.device)
         seen = (columns <= columns[:, None]) & (columns < lengths[:, None, None])
         self._slots.at(first, len(rows), width, None)
-        self._run(self.model.base_model, padded, columns.expand(len(rows), -1), seen[:, None])
+        positions, mask = columns.expand(len(rows), -1), self._mask(seen[:, None])
+        if self._is_gpt2:
+            hidden_states(self.model, padded, positions, mask, self._cache)
+        else:
+            self.model.base_model(**self._inputs(padded, positions, mask))
 
-    def _run(self, model, ids, positions, seen):
-        """``seen`` (N, 1, T, width) tells which keys each token attends to."""
-        mask = torch.where(seen, 0.0, torch.finfo(self.model.dtype).min).to(self.model.dtype)
-        return model(
-            input_ids=ids, position_ids=positions, attention_mask=mask, past_key_values=self._cache, use_cache=True)
+    def _mask(self, seen: torch.Tensor) -> torch.Tensor:
+        """What is added to the scores; ``seen`` (N, 1, T, width) tells the keys that each token attends to."""
+        return torch.where(seen, 0.0, torch.finfo(self.model.dtype).min).to(self.model.dtype)
+
+    def _inputs(self, ids, positions, mask) -> dict:
+        return {"input_ids": ids, "position_ids": positions, "attention_mask": mask, "past_key_values": self._cache,
+                "use_cache": True}
 
     @torch.inference_mode()
     def _agrees(self) -> bool:

@@ -1,6 +1,7 @@
 """A judge of polarity: it tells a review that praises from one that does not."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -52,6 +53,12 @@ class PolarityJudge:
         """What :meth:`save` wrote; the one that ships with the repository has learnt from NSMC's training reviews."""
         with np.load(file) as kept:
             return cls(kept["coefficients"], float(kept["intercept"]))
+
+    @classmethod
+    @cache
+    def bundled(cls) -> "PolarityJudge":
+        """The one that ships with the repository, read once."""
+        return cls.load()
 
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ class Setting:
             from .judge import PolarityJudge
             from .processors import PolarityLogitsProcessor
 
-            make = partial(PolarityLogitsProcessor, tokenizer=tokenizer, margins=PolarityJudge.load().log_odds)
+            make = partial(PolarityLogitsProcessor, tokenizer=tokenizer, margins=PolarityJudge.bundled().log_odds)
         return replace(self.options, **shorter).generate_arguments(make)
 
     def __str__(self):

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,18 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ..errors import UserError
-from ..generation.choosing import Choice, choose
+from ..generation.choosing import Choice, choose, prepare
 from ..generation.continuous import ContinuousBatch
 from ..generation.engines import Ctranslate2, engine_folder
 from ..generation.models import seeded
+from ..generation.options import DecodingOptions
 from ..generation.prompts import prompt_ids
 from ..generation.settings import Setting
 from ..pretrained import max_positions
-from ..training.layers import give_back_layers, keep_freed_memory, use_fast_layers
+from ..training.layers import keep_freed_memory
 from .jobs import Failed, Job, OutOfMemory
 
 if TYPE_CHECKING:
-    from ..generation.options import DecodingOptions
     from .jobs import Request
 
 MAX_ROWS = 32  # of a batch: more of them gain little, and each waits longer for its next token
@@ -67,7 +68,7 @@ class ModelEngine:
 
 
 class TransformersEngine(ModelEngine):
-    """``model``'s own forward pass in a :class:`ContinuousBatch`, with fast layers until it is closed.
+    """``model`` in a :class:`ContinuousBatch`, in eval mode and on half of the threads until it is closed.
 
     A text is what it would be alone. Beam search and contrastive search run as ``model.generate``, one call each, while
     the others wait. Where a step fails, or the GPU's memory is not enough, its rows go on by halves, from the tokens
@@ -78,8 +79,13 @@ class TransformersEngine(ModelEngine):
 
     def __init__(self, model, tokenizer, model_name: str):
         super().__init__(model, tokenizer, model_name)
-        self._replaced = use_fast_layers(model)
+        self._training, self._threads = model.training, torch.get_num_threads()
+        model.eval()
+        # Half of the threads: with both of two cores, beside those of the requests, a step waits for its other half.
+        torch.set_num_threads(max(1, self._threads // 2))
         keep_freed_memory()
+        self._prepare = lru_cache(256)(lambda length, named: prepare(
+            model, tokenizer, self.eos[:1] * length, DecodingOptions(**dict(named))))  # 2 ms, which others wait for
         self.batch, self.most, self.current = ContinuousBatch(model), MAX_ROWS, None
 
     def job(self, request: Request, **more) -> Job:
@@ -91,9 +97,9 @@ class TransformersEngine(ModelEngine):
                 raise UserError(f"{name}: {unit}에는 쓸 수 없습니다. 끝나야 텍스트가 정해집니다.")
         if unit:
             return Job(request, ids, 0, **more)
-        choice, max_length = Choice.of(
-            self.model, self.tokenizer, ids, request.options, request.seed, forced=request.prefix, steps=request.steps)
-        return Job(request, ids, max_length, choice, **more)
+        processors, config = self._prepared(ids, request.options)
+        choice = Choice(processors, config, len(ids), request.seed, request.prefix, request.steps)
+        return Job(request, ids, config.max_length, choice, **more)
 
     def take(self, waiting: deque[Job]) -> None:
         while waiting and len(self.running) < MAX_ROWS and self.batch.fit([*self.running, waiting[0]]):
@@ -124,7 +130,13 @@ class TransformersEngine(ModelEngine):
         self.batch.clear()
 
     def close(self) -> None:
-        give_back_layers(self._replaced)
+        torch.set_num_threads(self._threads)
+        self.model.train(self._training)
+
+    def _prepared(self, ids: list[int], options: DecodingOptions):
+        if options.polarity:
+            return prepare(self.model, self.tokenizer, ids, options)
+        return self._prepare(len(ids), tuple(options.named().items()))
 
     def _step(self) -> None:
         jobs = list(self.batch.rows)

@@ -2,7 +2,7 @@
 
 from pytorch_lightning.callbacks import Callback
 
-from .layers import BYTE_EAGER, give_back_layers, keep_freed_memory, use_byte_eager, use_fast_layers
+from .layers import BYTE_EAGER, keep_freed_memory, use_byte_eager, use_fast_layers
 
 
 class FastLayers(Callback):
@@ -30,7 +30,8 @@ class FastLayers(Callback):
         self._give_back(module.model)
 
     def _give_back(self, model):
-        give_back_layers(self.replaced)
+        for parent, name, layer in self.replaced:
+            setattr(parent, name, layer.train(parent.training))
         if model.config._attn_implementation == BYTE_EAGER:
             model.set_attn_implementation(self.attention)
         self.replaced = []

@@ -86,12 +86,6 @@ def use_fast_layers(model: torch.nn.Module) -> list[tuple[torch.nn.Module, str, 
     return replaced
 
 
-def give_back_layers(replaced: list[tuple[torch.nn.Module, str, torch.nn.Module]]) -> None:
-    """Undo :func:`use_fast_layers`."""
-    for parent, name, layer in replaced:
-        setattr(parent, name, layer.train(parent.training))
-
-
 def keep_freed_memory() -> None:
     """Let this process keep what it frees: glibc else gives tensors back to Linux and gets them
     again, zeroed, in each step.
