@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from unittest import mock
 
 import pytest
 import torch
@@ -313,24 +314,25 @@ def test_a_silent_stream_gives_a_sign_of_life(monkeypatch):
 # What goes wrong
 
 
-def fail_on(model, monkeypatch, error, when):
-    """``model`` raises where ``when(input_ids)``."""
-    forward = type(model).forward
+def fail_on(service, monkeypatch, error, when):
+    """A step of the batch raises where ``when(the token ids of its rows)``."""
+    batch = service.engine.batch
+    step = type(batch).step
 
-    def failing(self, input_ids=None, **more):
-        if when(input_ids):
+    def failing():
+        if when([row.ids for row in batch.rows]):
             raise error
-        return forward(self, input_ids=input_ids, **more)
+        return step(batch)
 
-    monkeypatch.setattr(type(model), "forward", failing)
+    monkeypatch.setattr(batch, "step", failing)
 
 
 def test_a_failure_is_one_requests_and_the_others_end_as_if_nothing_had_happened(
         service, tokenizer, monkeypatch, caplog):
-    bodies = [{"prompt": "긍정 이 영화는", "seed": seed, "max_length": 30} for seed in range(12)]
+    bodies = [{"prompt": "긍정 이 영화는", "seed": seed, "max_length": 30} for seed in range(1, 13)]
     expected = [service(**body)["result"] for body in bodies]
     (poison,) = tokenizer.encode("부정")
-    fail_on(service.engine.model, monkeypatch, RuntimeError("/secret/path"), lambda ids: (ids == poison).any())
+    fail_on(service, monkeypatch, RuntimeError("/secret/path"), lambda rows: any(poison in ids for ids in rows))
 
     def ask(body):
         try:
@@ -349,11 +351,13 @@ def test_a_failure_is_one_requests_and_the_others_end_as_if_nothing_had_happened
 
 
 def test_a_gpu_that_is_too_small_for_all_is_shared_in_turns(service, monkeypatch):
-    bodies = [{"prompt": "긍정 이 영화는", "seed": seed, "max_length": 30} for seed in range(12)]
+    bodies = [{"prompt": "긍정 이 영화는", "seed": seed, "max_length": 30} for seed in range(1, 13)]
     expected = [service(**body)["result"] for body in bodies]
-    fail_on(service.engine.model, monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), lambda ids: len(ids) > 3)
+    error = torch.OutOfMemoryError("CUDA out of memory")
+    fail_on(service, monkeypatch, error, lambda rows: len(rows) > 3)
     assert at_once(*[lambda body=body: service(**body)["result"] for body in bodies]) == expected
-    fail_on(service.engine.model, monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), lambda ids: True)
+    fail_on(service, monkeypatch, error, lambda rows: True)
+    monkeypatch.setattr(type(service.engine.model), "forward", mock.Mock(side_effect=error))  # of model.generate
     with pytest.raises(OutOfMemory, match="GPU 메모리가 모자랍니다"):
         service("긍정")
     client = get_web_service_app(service).test_client()
