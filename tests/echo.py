@@ -49,7 +49,7 @@ class EchoEngine(ModelEngine):
             get_input_embeddings=lambda: SimpleNamespace(num_embeddings=VOCABULARY)), EchoTokenizer(), "echo")
         self.seconds = seconds
 
-    def job(self, request: Request, **more) -> Job:
+    def job(self, request: Request, streamed: bool = False, **more) -> Job:
         request, ids = self.fitted(request)
         options = request.options
         most = options.max_length if options.max_new_tokens is None else len(ids) + options.max_new_tokens

@@ -114,6 +114,11 @@ def test_a_text_ends_before_a_stop_sequence_and_its_work_too():
         assert stream.endswith("data: [DONE]\n\n")
 
 
+def test_a_beam_search_is_a_completion_too(client, bundled):
+    text = complete(client, max_tokens=8, extra_body={"num_beams": 3}).choices[0].text
+    assert "긍정" + text == bundled("긍정", num_beams=3, max_new_tokens=8, min_length=1)["result"]
+
+
 def test_echo_puts_the_prompt_first(client):
     with_prompt = complete(client, echo=True).choices[0].text
     assert with_prompt == "긍정" + complete(client).choices[0].text
@@ -141,7 +146,9 @@ def test_what_is_not_known_is_passed_over_and_null_is_as_if_it_were_not_there(cl
     ({"frequency_penalty": 0.5}, "frequency_penalty", "없는 기능"), ({"best_of": 3}, "best_of", "없는 기능"),
     ({"stream_options": {"include_usage": True}}, "stream_options", "stream이 true일 때만"),
     ({"echo": True, "logprobs": 1}, "echo", "logprobs와 함께"), ({"stream": "네"}, "stream", "true나 false"),
-    ({"extra_body": {"num_beams": 3}, "stream": True}, "stream", "빔 서치(num_beams=3)"),
+    ({"extra_body": {"num_beams": 3}, "stream": True}, "stream", "stream: 빔 서치(num_beams=3)"),
+    ({"extra_body": {"num_beams": 3}, "logprobs": 1}, "logprobs", "logprobs: 빔 서치(num_beams=3)"),
+    ({"extra_body": {"min_tokens": 9}, "max_tokens": 5}, "min_tokens", "min_tokens: max_tokens(5) 이하여야"),
     ({"prompt": "가나다라 " * 200}, None, "자리가 없습니다")])
 def test_bad_input_is_an_error_in_openais_form(client, more, param, message):
     with pytest.raises(openai.BadRequestError) as caught:

@@ -82,7 +82,7 @@ def test_a_real_model_keeps_to_it_too(tiny_folder):
     answers = {json.dumps(body): real_app.test_client().post("/api", json={"prompt": "영화"} | body)
                for body, _ in EXAMPLES}
     real.close()
-    assert seen["positive", 200] >= 12, seen
+    assert seen["positive", 200] >= 8, seen
     assert seen["negative", 200] == 0
     assert {body: answer.status_code == 200 for body, answer in answers.items()} == {
         json.dumps(body): allowed for body, allowed in EXAMPLES}

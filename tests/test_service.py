@@ -404,6 +404,16 @@ def test_the_metrics_are_prometheus_and_count_what_was_done(tiny_model, tokenize
     service.close()
 
 
+def test_a_model_is_as_it_was_when_the_service_is_closed(tiny_model, tokenizer):
+    threads, modes = torch.get_num_threads(), [module.training for module in tiny_model.train().modules()]
+    service = GenerationService(tiny_model, tokenizer)
+    one, other = (service("긍정", seed=1, max_length=20)["result"] for _ in range(2))  # without dropout
+    assert one == other
+    service.close()
+    assert [module.training for module in tiny_model.modules()] == modes
+    assert torch.get_num_threads() == threads
+
+
 def test_it_is_an_inference_fn_like_another(service, tiny_model):
     """Of eight arguments, by place as well, with what is theirs to be checked."""
     answer = service("긍정", 5, 12, 0.9, 20, 1.1, 2, 0.7)

@@ -150,6 +150,8 @@ def prompt_ids(config, tokenizer, prompt: str | Sequence[int], max_length: int |
         ids = tokenizer.encode(compose(prompt).rstrip())
     else:
         ids = list(prompt)
+    if not ids:
+        raise UserError("프롬프트: 이 모델의 토크나이저가 아는 글자가 없습니다. 다르게 적어 주세요.")
     if config.is_encoder_decoder:
         if len(ids) > positions:
             raise UserError(f"주어진 글이 {len(ids)}토큰이라 이 모델의 위치({positions}개)를 넘습니다. 글을 줄이세요.")

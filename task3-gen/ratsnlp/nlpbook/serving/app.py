@@ -15,7 +15,7 @@ from ..generation.options import DecodingOptions
 from ..paths import TEMPLATES
 from .access import error_json
 from .jobs import Failed, ServiceError
-from .requests import KNOBS, book_arguments
+from .requests import KNOBS, RequestField, book_arguments, request_fields
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,10 +28,9 @@ MAX_BODY = 64 * 1024  # bytes
 logger = logging.getLogger(__name__)
 
 
-def guide() -> str:
+def guide(known: dict[str, RequestField]) -> str:
     """The book's guide text: what each knob may be."""
-    rows = [f"{spec.name}: {bounds(spec)}의 {'정수' if DecodingOptions.type_of(spec.name) is int else '실수'}"
-            for spec in DecodingOptions.specs(KNOBS)]
+    rows = [f"{name}: {bounds(known[name])}의 {'정수' if known[name].type is int else '실수'}" for name in KNOBS]
     return "\n".join(["처리 중 오류가 발생했습니다.", "변수의 입력 범위를 확인하세요.", "", *rows])
 
 
@@ -56,6 +55,7 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
     app = Flask(__name__, template_folder=str(Path(template_folder or TEMPLATES).resolve()), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.ensure_ascii, app.json.sort_keys = False, False
+    app.config["GUIDE"] = guide(getattr(inference_fn, "fields", None) or request_fields(names=KNOBS))
     one_at_a_time = threading.Lock()
 
     @app.get("/")
@@ -112,9 +112,10 @@ def read_json():
 
 def failure(status: int, message: str, retry_after: int | None = None):
     """The answer to a request that failed; what its client can mend comes with the book's guide text."""
-    from flask import jsonify, request
+    from flask import current_app, jsonify, request
 
-    response = jsonify(error_json(request.path, status, message, guide() if status < 429 else None))
+    result = current_app.config["GUIDE"] if status < 429 else None
+    response = jsonify(error_json(request.path, status, message, result))
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response, status

@@ -7,9 +7,11 @@ server cannot do is an error where it would change the text.
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +65,16 @@ class Completion:
     include_usage: bool
     id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
+
+
+@contextmanager
+def own_names() -> Iterator[None]:
+    """What goes wrong meanwhile is told by the names of this API."""
+    try:
+        yield
+    except UserError as error:
+        names = {name: own for own, name in OWN_NAMES.items()} | {"steps": "logprobs"}
+        raise UserError(re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], str(error))) from error
 
 
 def read_completion(body: Any, service: GenerationService) -> Completion:
@@ -197,8 +209,10 @@ def add_completions(app: Flask, service: GenerationService) -> None:
 
     @app.post("/v1/completions")
     def completions():
-        completion = read_completion(read_json(), service)
-        jobs = service.submit_all(completion.requests)
+        with own_names():
+            completion = read_completion(read_json(), service)
+        with own_names():
+            jobs = service.submit_all(completion.requests, completion.stream)
         choices = [Choice(service, job, completion, index) for index, job in enumerate(jobs)]
         gone = client_is_gone()
         if completion.stream:

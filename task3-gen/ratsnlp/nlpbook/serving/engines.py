@@ -88,11 +88,11 @@ class TransformersEngine(ModelEngine):
             model, tokenizer, self.eos[:1] * length, DecodingOptions(**dict(named))))  # 2 ms, which others wait for
         self.batch, self.most, self.current = ContinuousBatch(model), MAX_ROWS, None
 
-    def job(self, request: Request, **more) -> Job:
+    def job(self, request: Request, streamed: bool = False, **more) -> Job:
         """Raises UserError where the prompt does not fit, or one knob does not go with another."""
         request, ids = self.fitted(request)
         unit = runs_as_a_unit(request.options)
-        for name, asked in (("stream", more.get("streamed")), ("steps", request.steps), ("prefix", request.prefix)):
+        for name, asked in (("stream", streamed), ("steps", request.steps), ("prefix", request.prefix)):
             if unit and asked:
                 raise UserError(f"{name}: {unit}에는 쓸 수 없습니다. 끝나야 텍스트가 정해집니다.")
         if unit:
@@ -197,7 +197,7 @@ class Ctranslate2Engine(ModelEngine):
         self.engine = Ctranslate2(model, tokenizer, engine_folder(str(folder)), "int8", parallel=cores)
         self._pool, self._most, self._batches = ThreadPoolExecutor(cores), cores, {}
 
-    def job(self, request: Request, **more) -> Job:
+    def job(self, request: Request, streamed: bool = False, **more) -> Job:
         self.engine.check(request.options)
         for name, asked in (("steps", request.steps), ("prefix", request.prefix)):
             if asked:

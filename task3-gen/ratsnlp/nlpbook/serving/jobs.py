@@ -97,7 +97,7 @@ class Job:
     ids: list[int]
     max_length: int  # of the ids; 0 where it is not written token by token
     choice: Choice | None = None
-    streamed: bool = False
+    told: bool = False  # whether somebody reads its tokens as they come
     seconds: float = 300.0  # it may take
     steps: list[Step] = field(default_factory=list)
     times: list[float] = field(default_factory=list)  # of each token
@@ -128,7 +128,7 @@ class Job:
             self.end("stop")
         else:
             self.ids.append(token)
-            if self.streamed:
+            if self.told:
                 self._news.put(token)
             if len(self.ids) == self.max_length:
                 self.end("length")

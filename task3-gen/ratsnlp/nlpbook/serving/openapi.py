@@ -171,7 +171,8 @@ def _requests(service: GenerationService) -> dict[str, dict]:
         "CompletionRequest": {
             "type": "object", "required": ["prompt"], "properties": in_openai_form,
             "description": "모르는 이름은 그냥 넘어갑니다",
-            "allOf": [*_contradictions(), {"not": BEAMS}, {"not": ALPHA},
+            "allOf": [*_contradictions(), _apart({"anyOf": [BEAMS, ALPHA]}, _given("logprobs"), _given(
+                          "stream", {"enum": [True, "true"]})),
                       _apart(_given("echo", {"enum": [True, "true"]}), _given("logprobs")),
                       _apart(_given("stream_options", {"type": "object", "minProperties": 1}),
                              {"not": _given("stream", {"enum": [True, "true"]})})]}}

@@ -85,12 +85,13 @@ class GenerationService:
 
     def submit(self, request: Request, streamed: bool = False) -> Job:
         """Raises UserError where it does not fit the model or the engine, ServiceError where there is no place."""
-        (job,) = self.submit_all([request], streamed)
+        (job,) = self.submit_all([request], streamed, streamed)
         return job
 
-    def submit_all(self, requests: Sequence[Request], streamed: bool = True) -> list[Job]:
-        """All of ``requests``, or none where one of them does not fit."""
-        jobs = [self.engine.job(request, streamed=streamed, seconds=self.seconds_each) for request in requests]
+    def submit_all(self, requests: Sequence[Request], streamed: bool, told: bool = True) -> list[Job]:
+        """All of ``requests``, or none where one of them does not fit; :meth:`events` are ``told`` of them, as they are
+        written where they are ``streamed``."""
+        jobs = [self.engine.job(request, streamed, told=told, seconds=self.seconds_each) for request in requests]
         self.worker.submit(*jobs)
         return jobs
 
