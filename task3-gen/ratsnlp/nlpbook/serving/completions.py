@@ -19,7 +19,7 @@ from ..errors import UserError
 from .access import error_json
 from .app import client_is_gone, event, read_json, server_sent
 from .jobs import NotFound, Request, ServiceError
-from .requests import RequestField, are_token_ids, read_prompt, read_request
+from .requests import RequestField, are_token_ids, read_known, read_prompt, read_request
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -41,7 +41,7 @@ def completion_fields(service: GenerationService) -> dict[str, RequestField]:
     found = {names.get(name, name): replace(each, name=names.get(name, name), default=DEFAULTS.get(name))
              for name, each in service.fields.items() if name not in ("steps", "prefix")}
     # vLLM has -1 for off
-    found["top_k"] = replace(found["top_k"], metadata=found["top_k"].metadata | {"minimum": -1})
+    found["top_k"] = replace(found["top_k"], metadata=found["top_k"].metadata | {"minimum": -1}, any_model={})
     return found | {each.name: each for each in (
         RequestField("n", int, 1, "개수", "프롬프트마다 텍스트 몇 개를 쓸지",
                      {"minimum": 1, "maximum": MOST, "range": True}),
@@ -83,7 +83,7 @@ def read_completion(body: Any, service: GenerationService) -> Completion:
         raise UserError('요청은 {"prompt": "안녕하세요"}처럼 이름과 값의 짝이어야 합니다.')
     body = {name: value for name, value in body.items() if value is not None}  # clients send null for what is not set
     known = completion_fields(service)
-    values = {name: known[name].read(value) for name, value in body.items() if name in known and value != ""}
+    values = read_known(body, known)
     name = service.engine.model_name
     if body.get("model", name) != name:
         raise NotFound(f"model: 이 서버의 모델은 {name}입니다.")

@@ -71,7 +71,7 @@ class Failed(ServiceError):
 
     def __init__(self):
         self.id = secrets.token_hex(4)
-        super().__init__(f"서버에서 오류가 났습니다. 서버의 로그에서 {self.id}를 찾아보세요.")
+        super().__init__(f"서버에서 오류가 났습니다. 까닭은 서버의 로그에 이 번호로 있습니다: {self.id}")
 
 
 @dataclass

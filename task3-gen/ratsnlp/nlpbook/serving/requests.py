@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
 from typing import Any
 
 from ..argument_groups import MAX_SEED
@@ -33,6 +34,7 @@ class RequestField:
     korean: str
     help: str
     metadata: dict = field(default_factory=dict)  # minimum, maximum, above
+    any_model: dict = field(default_factory=dict)  # the bounds whatever the model, where its own are narrower
 
     def described(self) -> dict[str, Any]:
         """What a page shows of it, as JSON."""
@@ -42,7 +44,7 @@ class RequestField:
                 **bounds}
 
     def read(self, value: Any):
-        """The value of a number or a numeric string.
+        """The value of a number or a numeric string, within the bounds that hold for any model.
 
         Raises:
             UserError: naming the field, the bound and the value.
@@ -52,8 +54,14 @@ class RequestField:
         number = _boolean(value) if self.type is bool else _number(value)
         if number is None or self.type is int and not number.is_integer():
             raise UserError(f"{self.name}: {_KINDS[self.type]} 하는데 {_shown(value)}입니다.")
-        number = self.type(number)
-        if bound := broken_bound(self, number):
+        return self._bounded(self.any_model or self.metadata, self.type(number))
+
+    def fit(self, value):
+        """``value`` within the bounds of the model. Raises UserError as :meth:`read` does."""
+        return value if self.type is tuple else self._bounded(self.metadata, value)
+
+    def _bounded(self, metadata, number):
+        if bound := broken_bound(SimpleNamespace(metadata=metadata), number):
             raise UserError(f"{self.name}: {bound} 하는데 {number:g}입니다.")
         return number
 
@@ -74,12 +82,11 @@ def request_fields(positions: int | None = None, vocabulary: int | None = None,
             "max_new_tokens": last}
     found = {}
     for spec in fields(DecodingOptions):
-        metadata = dict(spec.metadata)
-        if most.get(spec.name):
-            metadata["maximum"] = min(metadata["maximum"], most[spec.name])
+        table = dict(spec.metadata)
+        narrower = {"maximum": min(table["maximum"], most[spec.name])} if most.get(spec.name) else {}
         found[spec.name] = RequestField(
-            spec.name, DecodingOptions.type_of(spec.name), metadata["unnamed"] if spec.name in KNOBS else None,
-            metadata["korean"], metadata["help"], metadata)
+            spec.name, DecodingOptions.type_of(spec.name), table["unnamed"] if spec.name in KNOBS else None,
+            table["korean"], table["help"], table | narrower, table)
     if names is not None:
         return {name: found[name] for name in names}
     return found | {each.name: each for each in (
@@ -121,7 +128,13 @@ def read_values(body: dict, known: dict[str, RequestField]) -> dict[str, Any]:
     unknown = sorted(map(str, body.keys() - {"prompt", *known}))
     if unknown:
         raise UserError(f"{_shown(unknown[0])[1:-1]}: 없는 이름입니다. 쓸 수 있는 이름: prompt, {', '.join(known)}")
-    return {name: known[name].read(value) for name, value in body.items() if name in known and value != ""}
+    return read_known(body, known)
+
+
+def read_known(body: dict, known: dict[str, RequestField]) -> dict[str, Any]:
+    """What ``body`` names of ``known``, and nothing of the others. Raises UserError as :meth:`RequestField.read`."""
+    values = {name: known[name].read(value) for name, value in body.items() if name in known and value != ""}
+    return {name: known[name].fit(value) for name, value in values.items()}
 
 
 def book_arguments(body: Any) -> dict[str, Any]:
