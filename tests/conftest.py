@@ -132,6 +132,16 @@ def finetuned_folder(tiny_folder, tmp_path_factory) -> Path:
     return root / "out"
 
 
+@pytest.fixture(scope="module")
+def mini_service():
+    """A service of kogpt-mini, as it is before fine-tuning."""
+    from ratsnlp.nlpbook.generation import GenerationService, load_pretrained
+
+    service = GenerationService(*load_pretrained("kogpt-mini"))
+    yield service
+    service.close()
+
+
 @pytest.fixture
 def command(tmp_path, tiny_folder) -> list[str]:
     """``train_gen-0.py``'s flags for a small corpus and the tiny model; where to and how long is the test's to add."""

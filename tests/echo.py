@@ -50,10 +50,7 @@ class EchoEngine(ModelEngine):
         self.seconds = seconds
 
     def job(self, request: Request, streamed: bool = False, **more) -> Job:
-        request, ids = self.fitted(request)
-        options = request.options
-        most = options.max_length if options.max_new_tokens is None else len(ids) + options.max_new_tokens
-        return Job(request, ids, most, **more)
+        return Job(*self.fitted(request), **more)
 
     def take(self, waiting: deque[Job]) -> None:
         while waiting and len(self.running) < MAX_ROWS:

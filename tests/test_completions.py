@@ -10,19 +10,12 @@ import torch
 from echo import echo_service
 from waitress.server import create_server
 
-from ratsnlp.nlpbook.generation import GenerationService, get_web_service_app, load_pretrained
+from ratsnlp.nlpbook.generation import get_web_service_app
 
 
 @pytest.fixture(scope="module")
-def bundled():
-    service = GenerationService(*load_pretrained("kogpt-mini"))
-    yield service
-    service.close()
-
-
-@pytest.fixture(scope="module")
-def client(bundled):
-    server = create_server(get_web_service_app(bundled), host="127.0.0.1", port=0, threads=16)
+def client(mini_service):
+    server = create_server(get_web_service_app(mini_service), host="127.0.0.1", port=0, threads=16)
     threading.Thread(target=server.run, daemon=True).start()
     with openai.OpenAI(base_url=f"http://127.0.0.1:{server.effective_port}/v1", api_key="none", max_retries=0) as made:
         yield made
@@ -33,7 +26,7 @@ def complete(client, **more):
     return client.completions.create(**{"model": "kogpt-mini", "prompt": "긍정", "seed": 3, **more})
 
 
-def test_the_model_and_a_completion(client, bundled):
+def test_the_model_and_a_completion(client, mini_service):
     (model,) = client.models.list().data
     assert (model.id, model.object) == ("kogpt-mini", "model")
     answer = complete(client)
@@ -43,7 +36,7 @@ def test_the_model_and_a_completion(client, bundled):
     assert answer.id.startswith("cmpl-")
     assert dict(answer.usage)["completion_tokens"] == 16  # as the engines have it where nobody says
     assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (1, 17)
-    assert "긍정" + choice.text == bundled("긍정", seed=3, top_k=0, min_length=1, max_new_tokens=16)["result"]
+    assert "긍정" + choice.text == mini_service("긍정", seed=3, top_k=0, min_length=1, max_new_tokens=16)["result"]
     assert complete(client).choices == answer.choices
 
 
@@ -70,25 +63,25 @@ def test_several_texts_of_several_prompts(client):
     assert texts == [choice.text for choice in answer.choices]
 
 
-def test_a_prompt_of_token_ids(client, bundled):
-    ids = bundled.tokenizer.encode("부정 이 영화는")
+def test_a_prompt_of_token_ids(client, mini_service):
+    ids = mini_service.tokenizer.encode("부정 이 영화는")
     assert complete(client, prompt=ids).choices[0].text == complete(client, prompt="부정 이 영화는").choices[0].text
     one, other = complete(client, prompt=[ids, ids[:1]], temperature=0).choices
     assert one.text != other.text
 
 
-def test_logprobs_are_the_raw_models(client, bundled):
+def test_logprobs_are_the_raw_models(client, mini_service):
     """Whatever the penalties, the temperature and the cuts."""
     choice = complete(client, logprobs=3, max_tokens=9, temperature=0.5, extra_body={
         "top_k": 3, "repetition_penalty": 1.5}).choices[0]
-    told, model, tokenizer = choice.logprobs, bundled.engine.model, bundled.tokenizer
+    told, model, tokenizer = choice.logprobs, mini_service.engine.model, mini_service.tokenizer
     assert "".join(told.tokens) == choice.text
     assert told.text_offset == [len("".join(told.tokens[:place])) for place in range(len(told.tokens))]
     ids = tokenizer.encode("긍정")
     for token, value, top in zip(told.tokens, told.token_logprobs, told.top_logprobs, strict=True):
         with torch.inference_mode():
             logprobs = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
-        named = [each for each in range(len(tokenizer)) if bundled.shown(each) == (token or "</s>")]
+        named = [each for each in range(len(tokenizer)) if mini_service.shown(each) == (token or "</s>")]
         number = max(named, key=lambda each: logprobs[each])
         assert value == pytest.approx(float(logprobs[number]), abs=1e-4)
         assert sorted(top.values(), reverse=True) == pytest.approx(logprobs.topk(3).values.tolist(), abs=1e-4)
@@ -114,9 +107,9 @@ def test_a_text_ends_before_a_stop_sequence_and_its_work_too():
         assert stream.endswith("data: [DONE]\n\n")
 
 
-def test_a_beam_search_is_a_completion_too(client, bundled):
+def test_a_beam_search_is_a_completion_too(client, mini_service):
     text = complete(client, max_tokens=8, extra_body={"num_beams": 3}).choices[0].text
-    assert "긍정" + text == bundled("긍정", num_beams=3, max_new_tokens=8, min_length=1)["result"]
+    assert "긍정" + text == mini_service("긍정", num_beams=3, max_new_tokens=8, min_length=1)["result"]
 
 
 def test_echo_puts_the_prompt_first(client):

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from waitress.server import create_server
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import DecodingOptions, GenerationService, get_web_service_app, load_pretrained
+from ratsnlp.nlpbook.generation import DecodingOptions, GenerationService, get_web_service_app
 from ratsnlp.nlpbook.serving import service as service_module
 from ratsnlp.nlpbook.serving.jobs import Busy, Failed, OutOfMemory, TooLate
 
@@ -31,15 +31,8 @@ def service(tiny_model, tokenizer):
 
 
 @pytest.fixture(scope="module")
-def bundled():
-    service = GenerationService(*load_pretrained("kogpt-mini"))
-    yield service
-    service.close()
-
-
-@pytest.fixture(scope="module")
-def client(bundled):
-    return get_web_service_app(bundled).test_client()
+def client(mini_service):
+    return get_web_service_app(mini_service).test_client()
 
 
 def events(text: str) -> list[tuple[str, dict]]:
@@ -78,7 +71,7 @@ def test_a_text_is_what_it_is_alone_whatever_its_neighbours(service):
     assert len(set(alone)) > 12
 
 
-def test_what_is_told_beside_the_text(client, bundled):
+def test_what_is_told_beside_the_text(client, mini_service):
     answer = client.post("/api", json={"prompt": "긍정 이 영화는 ", "max_new_tokens": 4}).get_json()
     assert answer["result"].startswith("긍정 이 영화는")
     assert (answer["finish_reason"], answer["tokens"]) == ("length", 4)
@@ -90,7 +83,7 @@ def test_what_is_told_beside_the_text(client, bundled):
     assert other["seed"] != answer["seed"]
     ended = client.post("/api", json={"prompt": "긍정", "seed": 3, "max_length": 200, "top_k": 5}).get_json()
     assert ended["finish_reason"] == "stop"
-    ids = bundled.tokenizer.encode(ended["result"])
+    ids = mini_service.tokenizer.encode(ended["result"])
     assert abs(ended["tokens"] - len(ids)) <= 3  # the prompt is one token, and eos is counted
 
 
@@ -179,7 +172,7 @@ def test_the_books_defaults_are_what_it_gets_without_them(client):
     assert one == other
 
 
-def test_settings_are_the_table(client, bundled):
+def test_settings_are_the_table(client, mini_service):
     told = client.get("/api/settings").get_json()
     assert (told["model"], told["engine"], told["steps"], told["seed"]) == ("kogpt-mini", "transformers", True, True)
     fields = {each["name"]: each for each in told["fields"]}
@@ -279,13 +272,13 @@ def test_two_hundred_clients_that_leave_half_way(service):
     assert not service.engine.batch.rows
 
 
-def test_a_beam_search_is_left_as_well(bundled):
+def test_a_beam_search_is_left_as_well(mini_service):
     before = time.monotonic()
-    with listening(get_web_service_app(bundled)) as port:
+    with listening(get_web_service_app(mini_service)) as port:
         connection = send(port, "/api", prompt="긍정", num_beams=40, min_length=250, max_length=250)
-        wait_for(lambda: bundled.engine.current is not None, 5)
+        wait_for(lambda: mini_service.engine.running, 5)
         connection.close()
-        wait_for(lambda: bundled.engine.current is None, 2)
+        wait_for(lambda: not mini_service.engine.running, 2)
     assert time.monotonic() - before < 10
 
 

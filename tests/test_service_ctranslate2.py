@@ -69,3 +69,11 @@ def test_texts_are_drawn_and_streamed(service):
 def test_what_it_has_not_is_refused_in_a_line(service, more, message):
     with pytest.raises(UserError, match=message):
         service("긍정", **more)
+
+
+def test_nor_has_the_api_in_openais_form(service):
+    client = get_web_service_app(service).test_client()
+    answer = client.post("/v1/completions", json={"prompt": "긍정", "seed": 7})
+    assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, "seed")
+    answer = client.post("/v1/completions", json={"prompt": "긍정", "max_tokens": 4})
+    assert answer.get_json()["usage"]["completion_tokens"] <= 4

@@ -41,6 +41,7 @@ class Choice:
         self.eos = next((each.eos_token_id for name, each in self.first if name in LENGTHS), None)
         begin = [each for each in self.warpers if knob_of(each) != "temperature"][:1]  # it keeps their order
         self.keeps = begin[0].top_k if begin and knob_of(begin[0]) == "top_k" else None
+        self.of_kept = [each for each in self.warpers if knob_of(each) != "top_k"]
         self.draws, self._random, self._numbers = config.do_sample, random.Random(seed), []
         self.prompt_length, self.forced, self.steps = prompt_length, forced, steps
         self.min_length = max(config.min_length or 0, prompt_length + (config.min_new_tokens or 0))
@@ -129,7 +130,7 @@ def choose(rows: Sequence[tuple[list[int], Choice]], logits: torch.Tensor) -> li
         columns, warpers = None, choice.warpers
         if choice.keeps:  # all that follows looks at so many of the likeliest alone
             scores, columns = scores.topk(min(choice.keeps, scores.shape[1]))
-            warpers = [each for each in warpers if knob_of(each) != "top_k"]
+            warpers = choice.of_kept
         for processor in warpers:
             scores = processor(None, scores)
         numbers = [own.number(ids) for ids, own in (rows[place] for place in places)]

@@ -55,7 +55,8 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
     app = Flask(__name__, template_folder=str(Path(template_folder or TEMPLATES).resolve()), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.ensure_ascii, app.json.sort_keys = False, False
-    app.config["GUIDE"] = guide(getattr(inference_fn, "fields", None) or request_fields(names=KNOBS))
+    known = getattr(inference_fn, "fields", None) or request_fields(names=KNOBS)
+    app.config["GUIDE"] = guide(known)
     one_at_a_time = threading.Lock()
 
     @app.get("/")
@@ -67,7 +68,7 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
     else:
         @app.post("/api")
         def api():
-            arguments = book_arguments(read_json())
+            arguments = book_arguments(read_json(), known)
             with one_at_a_time:
                 return jsonify(inference_fn(**arguments))
 

@@ -15,11 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..argument_groups import MAX_SEED
 from ..errors import UserError
 from .access import error_json
-from .app import client_is_gone, event, read_json, server_sent
+from .app import SIGN_OF_LIFE, client_is_gone, event, read_json, server_sent
 from .jobs import NotFound, Request, ServiceError
-from .requests import RequestField, are_token_ids, read_known, read_prompt, read_request
+from .requests import (
+    RequestField,
+    are_token_ids,
+    book_defaults,
+    check_body,
+    check_prompt,
+    complete_options,
+    fresh_seed,
+    read_known,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -77,12 +87,14 @@ def own_names() -> Iterator[None]:
         raise UserError(re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], str(error))) from error
 
 
-def read_completion(body: Any, service: GenerationService) -> Completion:
-    """Raises UserError naming the field, the bound and the value; NotFound where it asks for another model."""
-    if not isinstance(body, dict):
-        raise UserError('요청은 {"prompt": "안녕하세요"}처럼 이름과 값의 짝이어야 합니다.')
-    body = {name: value for name, value in body.items() if value is not None}  # clients send null for what is not set
-    known = completion_fields(service)
+def read_completion(body: Any, service: GenerationService, known: dict[str, RequestField]) -> Completion:
+    """``known`` are the :func:`completion_fields`.
+
+    Raises:
+        UserError: naming the field, the bound and the value.
+        NotFound: it asks for another model.
+    """
+    body = {name: value for name, value in check_body(body).items() if value is not None}  # clients send null for unset
     values = read_known(body, known)
     name = service.engine.model_name
     if body.get("model", name) != name:
@@ -103,13 +115,14 @@ def read_completion(body: Any, service: GenerationService) -> Completion:
     prompts = _prompts(body.get("prompt"), service.engine.vocabulary)
     if len(prompts) * n > MOST:
         raise UserError(f"n: 프롬프트 {len(prompts)}개에 {n}개씩이면 한 번에 쓸 수 있는 {MOST}개를 넘습니다.")
-    requests = []
+    seed, steps, requests = values.pop("seed", None), 0 if logprobs is None else max(logprobs, 1), []
+    service.check_seed(seed)
+    options = complete_options(values, book_defaults(service.fields) | OFF)
     for prompt in prompts:
-        text = prompt if isinstance(prompt, str) else service.tokenizer.decode(prompt)
-        request = read_request({"prompt": "가", **values}, service.fields, OFF)
-        request = replace(request, prompt=text, prompt_ids=() if isinstance(prompt, str) else tuple(prompt),
-                          steps=0 if logprobs is None else max(logprobs, 1))
-        requests += [replace(request, seed=(request.seed + copy) % 2**32) for copy in range(n)]
+        text, ids = (prompt, ()) if isinstance(prompt, str) else (service.tokenizer.decode(prompt), tuple(prompt))
+        first = fresh_seed() if seed is None else seed
+        requests += [Request(text, options, (first + copy) % (MAX_SEED + 1), steps=steps, prompt_ids=ids)
+                     for copy in range(n)]
     return Completion(requests, [request.prompt for request in requests], _stops(body.get("stop")), logprobs, echo,
                       stream, _include_usage(body, stream))
 
@@ -125,11 +138,11 @@ def _prompts(prompt, vocabulary: int) -> list[str] | list[list[int]]:
     if isinstance(prompt, list) and prompt and all(map(are_ids, prompt)):
         return [list(map(int, ids)) for ids in prompt]
     if isinstance(prompt, list) and prompt and all(isinstance(each, str) for each in prompt):
-        return [read_prompt({"prompt": each}) for each in prompt]
+        return list(map(check_prompt, prompt))
     if isinstance(prompt, list):
         raise UserError(f"prompt: 텍스트나 0 이상 {vocabulary - 1} 이하인 토큰 번호의 목록이어야 하는데 "
                         f"{str(prompt)[:40]!r}입니다.")
-    return [read_prompt({"prompt": prompt})]
+    return [check_prompt(prompt)]
 
 
 def _stops(stop) -> list[str]:
@@ -200,7 +213,7 @@ def add_completions(app: Flask, service: GenerationService) -> None:
     """``GET /v1/models`` and ``POST /v1/completions``."""
     from flask import jsonify
 
-    started = int(time.time())
+    started, known = int(time.time()), completion_fields(service)
 
     @app.get("/v1/models")
     def models():
@@ -210,7 +223,7 @@ def add_completions(app: Flask, service: GenerationService) -> None:
     @app.post("/v1/completions")
     def completions():
         with own_names():
-            completion = read_completion(read_json(), service)
+            completion = read_completion(read_json(), service, known)
         with own_names():
             jobs = service.submit_all(completion.requests, completion.stream)
         choices = [Choice(service, job, completion, index) for index, job in enumerate(jobs)]
@@ -233,7 +246,7 @@ def _stream(service, completion, choices, gone) -> Iterator[str]:
     try:
         for choice in choices:
             for part in choice.parts(gone):
-                yield ":\n\n" if part is None else event(
+                yield SIGN_OF_LIFE if part is None else event(
                     _body(service, completion, [_choice(choice, *part, None)]) | usage)
             yield event(_body(service, completion, [_choice(choice, "", None, choice.finish_reason)]) | usage)
         if completion.include_usage:

@@ -49,8 +49,8 @@ class ModelEngine:
     def close(self) -> None:
         """Nothing is asked of it any more."""
 
-    def fitted(self, request: Request) -> tuple[Request, list[int]]:
-        """``request``, its least length no more than its most, and the prompt's token ids.
+    def fitted(self, request: Request) -> tuple[Request, list[int], int]:
+        """``request``, its least length no more than its most, the prompt's token ids, and the most, which counts them.
 
         Raises:
             UserError: the prompt does not fit, nor does the prefix.
@@ -64,7 +64,7 @@ class ModelEngine:
                             f"{len(request.prefix)}개입니다.")
         if (options.min_length or 0) > most:
             request = replace(request, options=replace(options, min_length=most))
-        return request, ids
+        return request, ids, most
 
 
 class TransformersEngine(ModelEngine):
@@ -86,11 +86,11 @@ class TransformersEngine(ModelEngine):
         keep_freed_memory()
         self._prepare = lru_cache(256)(lambda length, named: prepare(
             model, tokenizer, self.eos[:1] * length, DecodingOptions(**dict(named))))  # 2 ms, which others wait for
-        self.batch, self.most, self.current = ContinuousBatch(model), MAX_ROWS, None
+        self.batch, self.most = ContinuousBatch(model), MAX_ROWS
 
     def job(self, request: Request, streamed: bool = False, **more) -> Job:
         """Raises UserError where the prompt does not fit, or one knob does not go with another."""
-        request, ids = self.fitted(request)
+        request, ids, most = self.fitted(request)
         unit = runs_as_a_unit(request.options)
         for name, asked in (("stream", streamed), ("steps", request.steps), ("prefix", request.prefix)):
             if unit and asked:
@@ -99,7 +99,7 @@ class TransformersEngine(ModelEngine):
             return Job(request, ids, 0, **more)
         processors, config = self._prepared(ids, request.options)
         choice = Choice(processors, config, len(ids), request.seed, request.prefix, request.steps)
-        return Job(request, ids, config.max_length, choice, **more)
+        return Job(request, ids, most, choice, **more)
 
     def take(self, waiting: deque[Job]) -> None:
         while waiting and len(self.running) < MAX_ROWS and self.batch.fit([*self.running, waiting[0]]):
@@ -156,7 +156,6 @@ class TransformersEngine(ModelEngine):
 
     @torch.inference_mode()
     def _alone(self, job: Job) -> None:
-        self.current = job
         row = torch.tensor([job.ids], device=self.model.device)
         try:
             with seeded(self.model, job.request.seed):
@@ -168,7 +167,6 @@ class TransformersEngine(ModelEngine):
             return
         finally:
             self.running.remove(job)
-            self.current = None
         if job.over:
             job.end_over()
         for token in written[job.prompt_length :].tolist():
@@ -202,10 +200,7 @@ class Ctranslate2Engine(ModelEngine):
         for name, asked in (("steps", request.steps), ("prefix", request.prefix)):
             if asked:
                 raise UserError(f"{name}: CTranslate2에는 없습니다. --engine transformers로 실행하세요.")
-        request, ids = self.fitted(request)
-        options = request.options
-        most = options.max_length if options.max_new_tokens is None else len(ids) + options.max_new_tokens
-        return Job(request, ids, most, **more)
+        return Job(*self.fitted(request), **more)
 
     def take(self, waiting: deque[Job]) -> None:
         while waiting and len(self.running) < MAX_ROWS * self._most:

@@ -105,11 +105,15 @@ def are_token_ids(value: Any, most: int) -> bool:
         type(each) in (int, float) and 0 <= each <= most and each == int(each) for each in value)
 
 
-def read_prompt(body: Any) -> str:
-    """Raises UserError: there is none, or it is no text."""
+def check_body(body: Any) -> dict:
+    """Raises UserError: it is no object of names and values."""
     if not isinstance(body, dict):
         raise UserError('요청은 {"prompt": "안녕하세요"}처럼 이름과 값의 짝이어야 합니다.')
-    prompt = body.get("prompt")
+    return body
+
+
+def check_prompt(prompt: Any) -> str:
+    """Raises UserError: there is none, or it is no text."""
     if not isinstance(prompt, str) or not prompt.strip():
         raise UserError("prompt: 한 글자 이상의 텍스트여야 합니다.")
     try:
@@ -137,27 +141,46 @@ def read_known(body: dict, known: dict[str, RequestField]) -> dict[str, Any]:
     return {name: known[name].fit(value) for name, value in values.items()}
 
 
-def book_arguments(body: Any) -> dict[str, Any]:
+def book_arguments(body: Any, known: dict[str, RequestField]) -> dict[str, Any]:
     """The eight arguments of the book's ``inference_fn`` out of a request's JSON; absent ones have their default.
 
     Raises:
         UserError: naming the field, the bound and the value.
     """
-    known, prompt = request_fields(names=KNOBS), read_prompt(body)
-    values = _with_defaults(read_values(body, known), {name: known[name].default for name in KNOBS})
+    prompt = check_prompt(check_body(body).get("prompt"))
+    values = _with_defaults(read_values(body, known), book_defaults(known))
     DecodingOptions(**values)  # which checks what goes together
     return {"prompt": prompt, **{name: values[name] for name in KNOBS}}
 
 
-def read_request(body: Any, known: dict[str, RequestField], defaults: dict[str, Any] | None = None) -> Request:
-    """The request of a server that knows all fields. Where nothing is drawn, the ``defaults`` (else the book's) of what
-    acts on draws are left out; where new tokens are counted alone, those of the lengths that count the prompt.
+def read_request(body: Any, known: dict[str, RequestField]) -> Request:
+    """The request of a server that knows all fields.
 
     Raises:
         UserError: naming the field, the bound and the value.
     """
-    prompt, given = read_prompt(body), read_values(body, known)
+    prompt = check_prompt(check_body(body).get("prompt"))
+    given = read_values(body, known)
     seed, steps, prefix = given.pop("seed", None), given.pop("steps", 0), given.pop("prefix", ())
+    options = complete_options(given, book_defaults(known))
+    return Request(prompt, options, fresh_seed() if seed is None else seed, prefix, steps)
+
+
+def book_defaults(known: dict[str, RequestField]) -> dict[str, Any]:
+    return {name: known[name].default for name in KNOBS}
+
+
+def fresh_seed() -> int:
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def complete_options(given: dict[str, Any], defaults: dict[str, Any]) -> DecodingOptions:
+    """The knobs that are ``given``, and the ``defaults`` of others. Where nothing is drawn, those of what acts on draws
+    are left out; where new tokens are counted alone, those of the lengths that count the prompt.
+
+    Raises:
+        UserError: two that contradict each other.
+    """
     passed_over = {whole for new, whole in WINS.items() if new in given}
     given = {name: value for name, value in given.items() if name not in passed_over}
     options = DecodingOptions(**given)
@@ -165,11 +188,9 @@ def read_request(body: Any, known: dict[str, RequestField], defaults: dict[str, 
     if options.do_sample is None and options.temperature != 0:
         draws = draws or not ((options.num_beams or 1) > 1 or options.penalty_alpha)
         given["do_sample"] = draws
-    defaults = {name: known[name].default for name in KNOBS} | (defaults or {})
-    given = _with_defaults(given, {name: value for name, value in defaults.items() if name not in passed_over and (
-        draws or name not in SAMPLING)})
-    seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
-    return Request(prompt, DecodingOptions(**given), seed, prefix, steps)
+    return DecodingOptions(**_with_defaults(given, {
+        name: value for name, value in defaults.items() if name not in passed_over and (
+            draws or name not in SAMPLING)}))
 
 
 def _with_defaults(given: dict, defaults: dict) -> dict:

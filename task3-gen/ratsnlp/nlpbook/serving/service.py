@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -79,9 +78,13 @@ class GenerationService:
     def read(self, body: Any) -> Request:
         """Raises UserError: naming the field, the bound and the value."""
         request = read_request(body, self.fields)
-        if body.get("seed", "") != "" and not self.engine.has_seed:
-            raise UserError(f"seed: {self.engine.name} 엔진은 시드를 정할 수 없습니다. 빼고 보내세요.")
+        self.check_seed(None if body.get("seed", "") == "" else body["seed"])
         return request
+
+    def check_seed(self, seed) -> None:
+        """Raises UserError: one is named, and the engine cannot begin at it."""
+        if seed is not None and not self.engine.has_seed:
+            raise UserError(f"seed: {self.engine.name} 엔진은 시드를 정할 수 없습니다. 빼고 보내세요.")
 
     def submit(self, request: Request, streamed: bool = False) -> Job:
         """Raises UserError where it does not fit the model or the engine, ServiceError where there is no place."""
@@ -131,7 +134,16 @@ class GenerationService:
 
     def _events(self, job, gone):
         pieces, told, silent = Pieces(self.tokenizer, job.ids[: job.prompt_length]), 0, 0.0
-        for token in itertools.chain(job.tokens(LOOK), [StopIteration]):
+
+        def event(text: str, ids: list[int]) -> dict[str, Any]:
+            nonlocal told
+            found = {"text": text, "tokens": self._pieces_of(text, ids)}
+            if job.request.steps:
+                found["steps"] = [self.told(step) for step in job.steps[told : told + len(ids)]]
+            told += len(ids)
+            return found
+
+        for token in job.tokens(LOOK):
             if gone():
                 raise Left
             if token is None:
@@ -140,12 +152,11 @@ class GenerationService:
                     silent = 0.0
                     yield None
                 continue
-            for text, ids in pieces.end() if token is StopIteration else pieces.add(token):
-                event = {"text": text, "tokens": self._pieces_of(text, ids)}
-                if job.request.steps:
-                    event["steps"] = [self.told(step) for step in job.steps[told : told + len(ids)]]
-                told, silent = told + len(ids), 0.0
-                yield event
+            for piece in pieces.add(token):
+                silent = 0.0
+                yield event(*piece)
+        for piece in pieces.end():
+            yield event(*piece)
         if job.request.steps and told < len(job.steps):  # of eos
             yield {"text": "", "tokens": [], "steps": [self.told(step) for step in job.steps[told:]]}
 
