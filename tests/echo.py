@@ -7,6 +7,8 @@ import time
 from collections import deque
 from types import SimpleNamespace
 
+import torch
+
 from ratsnlp.nlpbook.generation.choosing import Step
 from ratsnlp.nlpbook.serving.engines import MAX_ROWS, ModelEngine, begun
 from ratsnlp.nlpbook.serving.jobs import Job, Request
@@ -73,7 +75,8 @@ class EchoEngine(ModelEngine):
             return token, None
         candidate = {"id": token, "cut_by": None, "logit": 0.0} | dict.fromkeys(ORDER, 1.0)
         return token, Step(
-            token, 0.5, (0.0, 1.0), job.new < len(job.request.prefix), {"vocabulary": 1}, ORDER, 0.0, 0.0, [candidate])
+            token, 0.5, (0.0, 1.0), job.new < len(job.request.prefix), {"vocabulary": 1}, ORDER, 0.0, 0.0, [candidate],
+            torch.zeros(1) if job.request.logits else None)
 
 
 ORDER = ["model", "penalties", "temperature", "cuts"]  # of the probabilities in a step

@@ -141,6 +141,19 @@ def http_server(handler) -> Iterator[http.server.HTTPServer]:
             server.shutdown()
 
 
+@contextmanager
+def listening(app) -> Iterator[int]:
+    """The port on which waitress serves ``app``, in this process."""
+    from waitress.server import create_server
+
+    server = create_server(app, host="127.0.0.1", port=0, threads=64, channel_request_lookahead=1)
+    threading.Thread(target=server.run, daemon=True).start()
+    try:
+        yield server.effective_port
+    finally:
+        server.close()
+
+
 def run_script(script: str, *flags, cwd=None, env=None, forked: bool = True) -> subprocess.CompletedProcess:
     """Run a script of ``task3-gen`` as its user would, in a process of its own.
 

@@ -1,25 +1,27 @@
 """The service: many clients at once, each with the text that it would have alone, and none that harms another."""
 
+import base64
 import dataclasses
 import json
 import re
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from echo import echo_service
+from helpers import listening
 from prometheus_client.parser import text_string_to_metric_families
-from waitress.server import create_server
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import DecodingOptions, GenerationService, get_web_service_app
+from ratsnlp.nlpbook.generation.settings import ALL_SETTINGS
 from ratsnlp.nlpbook.serving import service as service_module
 from ratsnlp.nlpbook.serving.jobs import Busy, Failed, OutOfMemory, TooLate
+from ratsnlp.nlpbook.serving.requests import KNOBS
 
 
 @pytest.fixture
@@ -179,8 +181,39 @@ def test_settings_are_the_table(client, mini_service):
     assert list(fields)[:-3] == [spec.name for spec in dataclasses.fields(DecodingOptions)]
     assert fields["top_k"] == {
         "name": "top_k", "korean": "top-k", "type": "integer", "default": 50, "minimum": 0, "maximum": 8000,
-        "help": "확률이 높은 몇 개에서만 뽑을지. 0은 자르지 않음"}
+        "help": "확률이 높은 몇 개에서만 뽑을지. 0은 자르지 않음", "slider": [0, 200]}
     assert (fields["max_length"]["maximum"], fields["top_p"]["above"], fields["seed"]["default"]) == (256, 0.0, None)
+    assert told["eos"] == [mini_service.tokenizer.eos_token_id]
+    assert [each["number"] for each in told["presets"]] == list(range(1, len(ALL_SETTINGS) + 1))
+    for each in told["presets"]:  # each can be sent as it is
+        named = ALL_SETTINGS[each["number"] - 1].options.named()
+        assert mini_service.read({"prompt": "가"} | each["knobs"]).options == mini_service.read(
+            {"prompt": "가"} | named).options
+
+
+def test_the_logits_of_a_step_are_those_that_it_was_drawn_by(client, mini_service):
+    whole = client.post("/api", json={"prompt": "긍정", "seed": 3, "steps": 20, "max_new_tokens": 6}).get_json()
+    tokens = [step["token"] for step in whole["steps"]]
+    told = client.post("/api/logits", json={"prompt": "긍정 ", "prefix": tokens[:4]}).get_json()
+    assert told["ids"] == [*mini_service.tokenizer.encode("긍정"), *tokens[:4]]
+    logits = np.frombuffer(base64.b64decode(told["logits"]), "<f4")
+    assert len(logits) == 8000
+    for each in whole["steps"][4]["candidates"]:
+        assert logits[each["id"]] == pytest.approx(each["logit"], abs=1e-3)
+    texts = client.post("/api/tokens", json={"ids": tokens}).get_json()["tokens"]
+    assert [each["text"] for each in texts] == [step["text"] for step in whole["steps"]]
+    for path, body, message in (("logits", {"prompt": "긍정", "prefix": [8000]}, "prefix: 0 이상 7999 이하인"),
+                                ("logits", {"prompt": "긍정", "top_k": 5}, "top_k: 없는 이름입니다."),
+                                ("logits", {"prompt": "긍정", "prefix": [5] * 255}, "max_new_tokens: "),
+                                ("tokens", {"ids": [-1]}, "ids: "), ("tokens", {"ids": [5], "x": 1}, "ids: ")):
+        answer = client.post(f"/api/{path}", json=body)
+        assert (answer.status_code, answer.get_json()["error"][: len(message)]) == (400, message)
+
+
+def test_a_function_tells_what_it_takes_as_well():
+    told = get_web_service_app(lambda prompt, **knobs: {"result": prompt}).test_client().get("/api/settings").get_json()
+    assert [each["name"] for each in told["fields"]] == list(KNOBS)
+    assert not any(told[each] for each in ("model", "val_loss", "stream", "steps", "seed", "presets"))
 
 
 # A place in the queue, and how to lose it
@@ -220,15 +253,6 @@ def test_ready_means_that_a_place_is_free():
     response = client.post("/api", json={"prompt": "가"})
     assert response.status_code == 503
     assert "끝내는 중" in response.get_json()["error"]
-
-
-@contextmanager
-def listening(app):
-    server = create_server(app, host="127.0.0.1", port=0, threads=64, channel_request_lookahead=1)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield server.effective_port
-    server.close()
 
 
 def send(port: int, path: str, **body) -> socket.socket:

@@ -106,9 +106,9 @@ class RunFolder:
         """
         found = []
         for file in sorted(self.path.glob("*.ckpt"), reverse=True):  # of equals, min takes the first
-            loss, version = _VAL_LOSS.search(file.name), _VERSION.search(file.name)
-            if loss:
-                found.append((float(loss[1]), -int(version[1]) if version else 0, file))
+            loss, version = val_loss_of(file.name), _VERSION.search(file.name)
+            if loss is not None:
+                found.append((loss, -int(version[1]) if version else 0, file))
         if not found and self.config.is_file() and any(self.path.glob("*.safetensors")):
             raise UserError(f"{self.path}: 체크포인트 폴더가 아니라 모델 폴더입니다. --downstream_model_dir 대신 "
                             f"--pretrained_model_name {self.path}처럼 지정하세요.")
@@ -160,6 +160,12 @@ class RunFolder:
             os.replace(self.last, aside)
         self.last.unlink(missing_ok=True)
         self.record.unlink(missing_ok=True)
+
+
+def val_loss_of(name: str) -> float | None:
+    """The val_loss that the name of a checkpoint tells, if it tells one."""
+    found = _VAL_LOSS.search(name)
+    return float(found[1]) if found else None
 
 
 def best_checkpoint(folder: str | Path) -> Path:

@@ -29,11 +29,12 @@ class Choice:
 
     Where it draws, token ``i`` hangs on number ``i`` of ``random.Random(seed)``, whatever device the model is on.
     ``forced`` are the token ids with which the text begins, however likely; their numbers are passed over, so that a
-    text that is forced to begin as it does goes on as it does. ``steps`` is of how many candidates each step tells.
+    text that is forced to begin as it does goes on as it does. ``steps`` is of how many candidates each step tells, and
+    ``logits`` whether it has those of all.
     """
 
     def __init__(self, processors: Sequence[Callable], config: GenerationConfig, prompt_length: int, seed: int,
-                 forced: Sequence[int] = (), steps: int = 0):
+                 forced: Sequence[int] = (), steps: int = 0, logits: bool = False):
         """``processors`` and ``config`` are what :func:`prepare` gave."""
         names = [knob_of(processor) for processor in processors]
         by_ids = max((place for place, name in enumerate(names, start=1) if name not in ROW_WISE), default=0)
@@ -43,7 +44,7 @@ class Choice:
         self.keeps = begin[0].top_k if begin and knob_of(begin[0]) == "top_k" else None
         self.of_kept = [each for each in self.warpers if knob_of(each) != "top_k"]
         self.draws, self._random, self._numbers = config.do_sample, random.Random(seed), []
-        self.prompt_length, self.forced, self.steps = prompt_length, forced, steps
+        self.prompt_length, self.forced, self.steps, self.logits = prompt_length, forced, steps, logits
         self.min_length = max(config.min_length or 0, prompt_length + (config.min_new_tokens or 0))
         self.kind = repr((self.draws, [(knob_of(each), sorted(vars(each).items())) for each in self.warpers]))
 
@@ -87,6 +88,7 @@ class Step:
         candidates: the likeliest by the model, and the token: the raw ``logit``, the probability by the ``model``,
             after the ``penalties``, after ``temperature`` and after the ``cuts``, each as it stood when the last of
             these had acted, and which knob it was ``cut_by``.
+        logits: the model's (V,), where they were asked for.
     """
 
     token: int
@@ -98,6 +100,7 @@ class Step:
     entropy: float
     final_entropy: float
     candidates: list[dict] = field(default_factory=list)
+    logits: torch.Tensor | None = field(default=None, repr=False)
 
 
 @torch.inference_mode()
@@ -214,7 +217,8 @@ def _watched(ids: list[int], choice: Choice, scores: torch.Tensor, watch: _Watch
         {name: int(each.isfinite().sum()) for name, each in watch.stages}, list(distributions),
         _entropy(raw), _entropy(scores[0]),
         [{"id": number, "cut_by": cut, **dict(zip(columns, values, strict=True))}
-         for number, cut, *values in zip(shown, cut_by, *columns.values(), strict=True)])
+         for number, cut, *values in zip(shown, cut_by, *columns.values(), strict=True)],
+        raw if choice.logits else None)
 
 
 def _entropy(scores: torch.Tensor) -> float:

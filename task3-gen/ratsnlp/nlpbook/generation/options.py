@@ -27,9 +27,10 @@ SAMPLING = ("temperature", "top_h", "top_k", "top_p", "min_p", "typical_p")
 WINS = {"min_new_tokens": "min_length", "max_new_tokens": "max_length"}
 
 
-def knob(korean: str, unnamed, help: str, **bounds):
-    """A field of :class:`DecodingOptions`: None where nobody names it; a page or an API has ``unnamed`` then."""
-    return argument(None, help, korean=korean, unnamed=unnamed, range="maximum" in bounds, **bounds)
+def knob(korean: str, unnamed, help: str, usual: tuple | None = None, **bounds):
+    """A field of :class:`DecodingOptions`: None where nobody names it; a page or an API has ``unnamed`` then.
+    ``usual`` is from where to where a slider goes, where that is less than its bounds."""
+    return argument(None, help, korean=korean, unnamed=unnamed, usual=usual, range="maximum" in bounds, **bounds)
 
 
 @dataclass
@@ -47,9 +48,10 @@ class DecodingOptions(Arguments):
     heading: ClassVar[str] = "디코딩"
 
     do_sample: bool | None = knob("샘플링", True, "true면 확률에 따라 뽑고, false면 확률이 가장 높은 것을 고릅니다")
-    num_beams: int | None = knob("빔의 수", 1, "빔 서치: 나란히 이어 갈 후보의 수", minimum=1, maximum=MAX_BEAMS)
+    num_beams: int | None = knob(
+        "빔의 수", 1, "빔 서치: 나란히 이어 갈 후보의 수", (1, 10), minimum=1, maximum=MAX_BEAMS)
     length_penalty: float | None = knob(
-        "길이 페널티", 1.0, "빔 서치에서 로그확률의 합을 길이의 몇 제곱으로 나눌지. 0은 나누지 않음",
+        "길이 페널티", 1.0, "빔 서치에서 로그확률의 합을 길이의 몇 제곱으로 나눌지. 0은 나누지 않음", (-2.0, 2.0),
         minimum=-10.0, maximum=10.0)
     penalty_alpha: float | None = knob(
         "대조 페널티", 0.0,
@@ -68,32 +70,34 @@ class DecodingOptions(Arguments):
         "새로 쓸 토큰의 최대 개수. max_length보다 우선합니다",
         minimum=1, maximum=MAX_LENGTH)
     repetition_penalty: float | None = knob(
-        "반복 페널티", 1.0, "이미 나온 토큰의 점수를 얼마나 깎을지. 1은 깎지 않음", minimum=1.0, maximum=10.0)
+        "반복 페널티", 1.0, "이미 나온 토큰의 점수를 얼마나 깎을지. 1은 깎지 않음", (1.0, 2.0),
+        minimum=1.0, maximum=10.0)
     no_repeat_ngram_size: int | None = knob(
-        "n-gram 반복 금지", 0, "연속한 토큰 몇 개가 다시 나오지 못하게 할지. 0은 막지 않음",
+        "n-gram 반복 금지", 0, "연속한 토큰 몇 개가 다시 나오지 못하게 할지. 0은 막지 않음", (0, 8),
         minimum=0, maximum=MAX_LENGTH)
     polarity: float | None = knob(
         "극성 유도", 0.0,
-        "분류기의 로그확률을 몇 배로 더할지: 양수는 긍정, 음수는 부정 쪽으로",
+        "분류기의 로그확률을 몇 배로 더할지: 양수는 긍정, 음수는 부정 쪽으로", (-10.0, 10.0),
         minimum=-20.0, maximum=20.0)
     top_n_sigma: float | None = knob(
-        "top-nσ", 0.0, "가장 높은 점수에서 표준편차의 몇 배 안에 드는 토큰만. 0은 자르지 않음. 보통 1",
+        "top-nσ", 0.0, "가장 높은 점수에서 표준편차의 몇 배 안에 드는 토큰만. 0은 자르지 않음. 보통 1", (0.0, 4.0),
         minimum=0.0, maximum=100.0)
     temperature: float | None = knob(
         "온도", 1.0,
-        "점수를 이 값으로 나눕니다. 낮으면 뻔하게, 높으면 엉뚱하게. 0은 그리디 서치",
+        "점수를 이 값으로 나눕니다. 낮으면 뻔하게, 높으면 엉뚱하게. 0은 그리디 서치", (0.0, 2.0),
         minimum=0.0, maximum=1e8)
     top_h: float | None = knob(
         "top-H", 1.0, "엔트로피를 이 비율까지만 남깁니다. 1은 자르지 않음. 보통 0.4", above=0.0, maximum=1.0)
     top_k: int | None = knob(
-        "top-k", HIDDEN_TOP_K, "확률이 높은 몇 개에서만 뽑을지. 0은 자르지 않음", minimum=0, maximum=MAX_VOCABULARY)
+        "top-k", HIDDEN_TOP_K, "확률이 높은 몇 개에서만 뽑을지. 0은 자르지 않음", (0, 200),
+        minimum=0, maximum=MAX_VOCABULARY)
     top_p: float | None = knob(
         "top-p", 1.0,
         "확률이 높은 것부터 더해 이만큼이 될 때까지의 토큰에서만. 1은 자르지 않음",
         above=0.0, maximum=1.0)
     min_p: float | None = knob(
         "min-p", 0.0,
-        "가장 높은 확률의 이 비율보다 낮은 토큰을 뺍니다. 보통 0.05에서 0.1",
+        "가장 높은 확률의 이 비율보다 낮은 토큰을 뺍니다. 보통 0.05에서 0.1", (0.0, 0.5),
         minimum=0.0, maximum=1.0)
     typical_p: float | None = knob(
         "typical-p", 1.0,

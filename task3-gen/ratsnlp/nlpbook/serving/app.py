@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from ..arguments import bounds
 from ..errors import UserError
-from ..generation.options import DecodingOptions
 from ..paths import TEMPLATES
 from .access import error_json
 from .jobs import Failed, ServiceError
-from .requests import KNOBS, RequestField, book_arguments, request_fields
+from .page import add_page
+from .requests import KNOBS, RequestField, book_arguments, read_token_ids, request_fields
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -35,21 +35,24 @@ def guide(known: dict[str, RequestField]) -> str:
 
 
 def get_web_service_app(inference_fn, template_folder=None, server_page="serve_gen.html", is_colab=None) -> Flask:
-    """The Flask app: ``GET /`` is the page, ``POST /api`` calls ``inference_fn``, one request at a time.
+    """The Flask app: ``GET /`` is the page, ``POST /api`` calls ``inference_fn``, one request at a time, and
+    ``GET /api/settings`` tells what it takes.
 
-    For a :class:`GenerationService`, many at a time, and there are ``POST /api/stream``, ``GET /api/settings``,
-    ``/health``, ``/ready``, ``/metrics``, ``/openapi.json``, and in OpenAI's form ``/v1/completions``, ``/v1/models``.
+    For a :class:`GenerationService`, many at a time, and there are ``POST /api/stream``, ``/api/logits``,
+    ``/api/tokens``, ``GET /health``, ``/ready``, ``/metrics``, ``/openapi.json``, and in OpenAI's form
+    ``/v1/completions`` and ``/v1/models``.
 
     Args:
         inference_fn: takes ``prompt, min_length, max_length, top_p, top_k, repetition_penalty,
             no_repeat_ngram_size, temperature``, returns ``{"result": text}``. A :class:`UserError` that it raises
             is told to the client as HTTP 400.
-        template_folder: where ``server_page`` lies; the project's ``templates/`` by default.
+        template_folder: where ``server_page`` lies, and the folder of that name with its scripts and styles; the
+            project's ``templates/`` by default.
         is_colab: ratsnlp's; accepted, and without effect (nothing is downloaded, no tunnel is opened).
 
     Bad input is HTTP 400, 413 or 415 with ``error`` (what is wrong) and ``result`` (the book's guide text).
     """
-    from flask import Flask, jsonify, render_template, request
+    from flask import Flask, jsonify, request
     from werkzeug.exceptions import HTTPException
 
     app = Flask(__name__, template_folder=str(Path(template_folder or TEMPLATES).resolve()), static_folder=None)
@@ -59,10 +62,7 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
     app.config["GUIDE"] = guide(known)
     one_at_a_time = threading.Lock()
 
-    @app.get("/")
-    def page():
-        return render_template(server_page, knobs=DecodingOptions.specs(KNOBS))
-
+    add_page(app, server_page, inference_fn, known)
     if hasattr(inference_fn, "submit"):
         _add_service(app, inference_fn)
     else:
@@ -177,11 +177,15 @@ def _add_service(app: Flask, service: GenerationService) -> None:
 
         return server_sent(events(), service, [job])
 
-    @app.get("/api/settings")
-    def settings():
-        return jsonify(
-            model=service.engine.model_name, engine=service.engine.name, steps=service.engine.has_steps,
-            seed=service.engine.has_seed, fields=[each.described() for each in service.fields.values()])
+    @app.post("/api/logits")
+    def logits():
+        job = service.submit(service.read_scores(read_json()))
+        return jsonify(service.scores(job, client_is_gone()))
+
+    @app.post("/api/tokens")
+    def tokens():
+        ids = read_token_ids(read_json(), service.engine.vocabulary - 1)
+        return jsonify(tokens=[{"id": each, "text": service.shown(each)} for each in ids])
 
     @app.get("/health")
     def health():

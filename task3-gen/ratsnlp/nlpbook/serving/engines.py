@@ -98,7 +98,8 @@ class TransformersEngine(ModelEngine):
         if unit:
             return Job(request, ids, 0, **more)
         processors, config = self._prepared(ids, request.options)
-        choice = Choice(processors, config, len(ids), request.seed, request.prefix, request.steps)
+        choice = Choice(processors, config, len(ids), request.seed, request.prefix, request.steps,
+                        request.logits)
         return Job(request, ids, most, choice, **more)
 
     def take(self, waiting: deque[Job]) -> None:

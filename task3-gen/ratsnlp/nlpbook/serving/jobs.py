@@ -87,6 +87,7 @@ class Request:
     prefix: tuple[int, ...] = ()
     steps: int = 0
     prompt_ids: tuple[int, ...] = ()  # instead of the prompt's text
+    logits: bool = False  # whether each step has all of the model's
 
 
 @dataclass(eq=False)

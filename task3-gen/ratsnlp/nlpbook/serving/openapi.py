@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..generation.options import MAX_BEAMS, SAMPLING, SMALLEST_TEMPERATURE
 from .app import MAX_BODY
 from .completions import MOST, REFUSED, completion_fields
-from .requests import NUMERIC
+from .requests import MAX_TOKENS, NUMERIC
 
 if TYPE_CHECKING:
     from .requests import RequestField
@@ -49,7 +49,9 @@ def description(service: GenerationService) -> dict[str, Any]:
             "/api/stream": _post(
                 "stream", "쓰는 대로 받기. 조각마다 data, 끝에 event: done, 실패하면 event: error",
                 _events("Piece", "Text", "StreamError"), "StreamRequest"),
-            "/api/settings": _get("settings", "모델의 이름과 요청에 쓸 수 있는 이름", _json("Settings")),
+            "/api/logits": _post("logits", "다음 토큰의 점수(로짓) 모두", _json("Logits"), "LogitsRequest"),
+            "/api/tokens": _post("tokens", "토큰 번호의 텍스트", _json("Tokens"), "TokensRequest"),
+            "/api/settings": _get("settings", "모델과 요청에 쓸 수 있는 이름, 둘러볼 설정", _json("Settings")),
             "/health": _get("health", "서버가 살아 있는지", _json("Status"), security=[]),
             "/ready": _get("ready", "요청을 받을 수 있는지. 없으면 503", _json("Status"), "Busy", security=[]),
             "/metrics": _get("metrics", "Prometheus 지표", {"text/plain": {"schema": STRING}}),
@@ -167,6 +169,8 @@ def _requests(service: GenerationService) -> dict[str, dict]:
     return {
         "Request": _object({"prompt": text}, fields, allOf=[*_contradictions(), _apart(
             {"anyOf": [BEAMS, ALPHA]}, steps, prefix)]),
+        "LogitsRequest": _object({"prompt": text}, {"prefix": fields["prefix"]}),
+        "TokensRequest": _object({"ids": _array(token, maxItems=MAX_TOKENS)}),
         "StreamRequest": {"allOf": [_ref("Request"), {"not": BEAMS}, {"not": ALPHA}]},
         "CompletionRequest": {
             "type": "object", "required": ["prompt"], "properties": in_openai_form,
@@ -190,8 +194,12 @@ def _answers(service: GenerationService) -> dict[str, dict]:
     usage = _object(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNT))
     return {
         "Text": _object(text | ({"seed": COUNT} if service.engine.has_seed else {}), {"steps": _array(_ref("Step"))}),
-        "Piece": _object({"text": STRING, "tokens": _array(_object({"id": COUNT, "text": STRING}))},
-                         {"steps": _array(_ref("Step"))}),
+        "Token": _object({"id": COUNT, "text": STRING}),
+        "Tokens": _object({"tokens": _array(_ref("Token"))}),
+        "Piece": _object({"text": STRING, "tokens": _array(_ref("Token"))}, {"steps": _array(_ref("Step"))}),
+        "Logits": _object({
+            "ids": _array(COUNT, description="프롬프트와 prefix의 토큰 번호"),
+            "logits": STRING | {"contentEncoding": "base64", "description": "리틀 엔디언 float32의 배열"}}),
         "StreamError": _object({"error": STRING}),
         "Step": _object({
             "token": COUNT, "text": STRING, "number": _or_null(share), "interval": _or_null(_array(share)),
@@ -199,9 +207,12 @@ def _answers(service: GenerationService) -> dict[str, dict]:
             "entropy": NUMBER, "final_entropy": NUMBER, "candidates": _array(_object(
                 {"id": COUNT, "text": STRING, "logit": NUMBER, "cut_by": _or_null(STRING), **stages}))}),
         "Settings": _object({
-            "model": STRING, "engine": STRING, "steps": BOOLEAN, "seed": BOOLEAN, "fields": _array(_object(
+            "model": STRING, "checkpoint": STRING, "val_loss": _or_null(NUMBER), "engine": STRING, "stream": BOOLEAN,
+            "steps": BOOLEAN, "seed": BOOLEAN, "eos": _array(COUNT), "fields": _array(_object(
                 {"name": STRING, "korean": STRING, "help": STRING, "type": STRING, "default": {}},
-                dict.fromkeys(("minimum", "maximum", "above"), NUMBER)))}),
+                dict.fromkeys(("minimum", "maximum", "above"), NUMBER) | {"slider": _array(NUMBER)})),
+            "presets": _array(_object({"number": COUNT, "knobs": {"type": "object"}, "look_for": STRING,
+                                       "compared_with": _or_null(COUNT)}))}),
         "Status": _object({"status": {"enum": ["ok", "busy"]}}),
         "Busy": {"anyOf": [_ref("Status"), _ref("Error")]},
         "Error": _object({"error": STRING | {"description": "무엇이 잘못되었는지"}, "result": STRING}),

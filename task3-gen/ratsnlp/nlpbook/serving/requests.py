@@ -19,6 +19,7 @@ from .jobs import Request
 # The knobs of the book's ``inference_fn``, in its order: after the prompt, it takes these.
 KNOBS = ("min_length", "max_length", "top_p", "top_k", "repetition_penalty", "no_repeat_ngram_size", "temperature")
 MAX_STEPS = 100
+MAX_TOKENS = 1000  # whose texts are told at once
 NUMERIC = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"  # of strings that are taken for numbers
 
 _KINDS = {int: "정수여야", float: "수여야", bool: "true나 false여야"}
@@ -40,8 +41,10 @@ class RequestField:
         """What a page shows of it, as JSON."""
         bounds = {name: self.metadata[name] for name in ("minimum", "maximum", "above") if name in self.metadata}
         kind = {int: "integer", float: "number", bool: "boolean", tuple: "tokens"}[self.type]
+        usual = self.metadata.get("usual")
+        slider = {"slider": [usual[0], min(usual[1], self.metadata["maximum"])]} if usual else {}
         return {"name": self.name, "korean": self.korean, "help": self.help, "type": kind, "default": self.default,
-                **bounds}
+                **bounds, **slider}
 
     def read(self, value: Any):
         """The value of a number or a numeric string, within the bounds that hold for any model.
@@ -164,6 +167,23 @@ def read_request(body: Any, known: dict[str, RequestField]) -> Request:
     seed, steps, prefix = given.pop("seed", None), given.pop("steps", 0), given.pop("prefix", ())
     options = complete_options(given, book_defaults(known))
     return Request(prompt, options, fresh_seed() if seed is None else seed, prefix, steps)
+
+
+def read_scores_request(body: Any, known: dict[str, RequestField]) -> tuple[str, tuple[int, ...]]:
+    """Prompt and prefix of a request for the scores of the token behind them. Raises UserError as :func:`read_request`.
+    """
+    prompt = check_prompt(check_body(body).get("prompt"))
+    return prompt, read_values(body, {"prefix": known["prefix"]}).get("prefix", ())
+
+
+def read_token_ids(body: Any, most: int) -> list[int]:
+    """Raises UserError: ``ids`` is no list of at most ``MAX_TOKENS`` token ids up to ``most``, or something is beside
+    it."""
+    ids = check_body(body).get("ids")
+    if set(body) != {"ids"} or not are_token_ids(ids, most) or len(ids) > MAX_TOKENS:
+        raise UserError(
+            f'ids: {{"ids": [5, 7]}}처럼 0 이상 {most} 이하인 토큰 번호를 {MAX_TOKENS}개까지 보내야 합니다.')
+    return list(map(int, ids))
 
 
 def book_defaults(known: dict[str, RequestField]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def run_web_service(app: Flask, args: GenerationDeployArguments) -> None:
         UserError: the port is in use or may not be used, the host is not an address of this machine, or ``args`` has a
             token, an origin or a host that can be none.
     """
+    app.config["CHECKPOINT"] = args.downstream_model_checkpoint_fpath
     family, address = _resolve(args)
     access = Access(args, address[0])
     listening = _listen(args, family, address)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..generation.options import DecodingOptions
 from ..generation.pieces import Pieces
-from ..generation.prompts import continuation
+from ..generation.prompts import continuation, prompt_ids
 from ..text_files import compose
 from .jobs import Job, Left, Request
-from .requests import KNOBS, read_request, request_fields
+from .requests import KNOBS, read_request, read_scores_request, request_fields
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -81,6 +83,17 @@ class GenerationService:
         self.check_seed(None if body.get("seed", "") == "" else body["seed"])
         return request
 
+    def read_scores(self, body: Any) -> Request:
+        """For :meth:`scores`: one token, behind a prompt and a prefix.
+
+        Raises:
+            UserError: as :meth:`read`.
+        """
+        prompt, prefix = read_scores_request(body, self.fields)
+        ids = prompt_ids(self.engine.model.config, self.tokenizer, prompt, max_new_tokens=len(prefix) + 1)
+        options = DecodingOptions(do_sample=False, max_new_tokens=1)
+        return Request(prompt, options, 0, steps=1, prompt_ids=(*ids, *prefix), logits=True)
+
     def check_seed(self, seed) -> None:
         """Raises UserError: one is named, and the engine cannot begin at it."""
         if seed is not None and not self.engine.has_seed:
@@ -119,6 +132,13 @@ class GenerationService:
         self.finish(job, gone)
         steps = {"steps": [self.told(step) for step in job.steps]} if job.request.steps else {}
         return self.summary(job) | steps
+
+    def scores(self, job: Job, gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """The token ids that ``job`` had read, and the model's logits (V,) of the token behind them: little-endian
+        float32 in base64."""
+        self.finish(job, gone)
+        logits = job.steps[0].logits.float().cpu().numpy().astype("<f4")
+        return {"ids": job.ids[: job.prompt_length], "logits": base64.b64encode(logits.tobytes()).decode()}
 
     def events(self, job: Job, gone: Callable[[], bool] = lambda: False) -> Iterator[dict[str, Any] | None]:
         """Parts of the text of ``job`` as they are written: ``text`` of whole characters, its ``tokens``, and their
@@ -173,7 +193,8 @@ class GenerationService:
 
     def told(self, step: Step) -> dict[str, Any]:
         """``step`` as JSON, with the texts of its tokens."""
-        found = asdict(step)
+        found = asdict(replace(step, logits=None))
+        del found["logits"]
         found["candidates"] = [{**each, "text": self.shown(each["id"])} for each in found["candidates"]]
         return found | {"text": self.shown(step.token)}
 
