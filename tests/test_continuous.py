@@ -216,12 +216,13 @@ def test_a_text_that_is_forced_to_begin_as_it_does_goes_on_as_it_does(bundled):
     again = told(bundled, options, forced=new[:6])
     assert again.ids == text.ids
     assert [step.forced for step in again.steps] == [True] * 6 + [False] * (len(new) - 6)
-    assert again.steps[0].interval is None
+    assert [step.interval for step in again.steps] == [step.interval for step in text.steps]  # as it would be drawn
     unlikely = 4321
     other = told(bundled, options, forced=[*new[:3], unlikely])
     assert other.ids[: text.prompt_length + 4] == [*text.ids[: text.prompt_length + 3], unlikely]
     assert unlikely in [each["id"] for each in other.steps[3].candidates]
     assert other.ids != text.ids
+    assert (other.steps[3].interval, other.steps[3].number) == (None, text.steps[3].number)
 
 
 def test_greedy_search_draws_nothing(bundled):

@@ -81,7 +81,8 @@ class Step:
     Attributes:
         token: the one that was taken; ``forced`` where nothing was drawn for it.
         number: where in [0, 1) the draw fell, and ``interval``, of the drawn token: candidates stand side by side
-            there, the likeliest first, each as wide as its probability. None where nothing is drawn.
+            there, the likeliest first, each as wide as its probability. None where nothing is drawn, and where
+            another token is forced than the draw would have given.
         left: how many candidates each knob left, in the order in which they acted.
         order: of the probabilities below.
         entropy: of the model's distribution, and ``final_entropy`` of what is drawn from, in bits.
@@ -213,7 +214,7 @@ def _watched(ids: list[int], choice: Choice, scores: torch.Tensor, watch: _Watch
     is_forced = len(ids) - choice.prompt_length < len(choice.forced)
     return token, Step(
         token, number if choice.draws else None,
-        drawn.interval() if choice.draws and not is_forced else None, is_forced,
+        drawn.interval() if choice.draws and token == drawn.tokens[0] else None, is_forced,
         {name: int(each.isfinite().sum()) for name, each in watch.stages}, list(distributions),
         _entropy(raw), _entropy(scores[0]),
         [{"id": number, "cut_by": cut, **dict(zip(columns, values, strict=True))}

@@ -171,8 +171,8 @@ class DecodingOptions(Arguments):
             del named["top_h"]
         weight, sigma, alpha, last = (
             named.pop(name, None) for name in ("polarity", "top_n_sigma", "penalty_alpha", "temperature_last"))
-        if self.temperature == 0:
-            named = {name: value for name, value in named.items() if name not in SAMPLING}
+        if self.temperature == 0:  # nothing is divided by it, first or last
+            named, last = {name: value for name, value in named.items() if name not in SAMPLING}, None
         if self.draws or self.temperature == 0 or self.penalty_alpha:
             named["do_sample"] = self.draws
         processors = []

@@ -1,0 +1,104 @@
+// 엔진: serve_gen 스크립트의 API. 페이지의 나머지는 이 클래스의 메서드만 알면 됩니다.
+
+const CANDIDATES = 20;
+
+export async function connect() {
+  return new ServerEngine(await (await ask("api/settings")).json());
+}
+
+class ServerEngine {
+  #logits = new Map();
+  #texts = new Map();
+
+  constructor(settings) {
+    this.settings = settings;
+  }
+
+  /** 다 써야 텍스트가 정해지는지. 그러면 쓰는 대로 볼 수도, X-ray를 볼 수도 없습니다. */
+  whole(knobs) {
+    return !this.settings.stream || knobs.num_beams > 1 || knobs.penalty_alpha > 0;
+  }
+
+  /** 이어 씁니다. 쓰는 대로 onPart({text, tokens, steps}), 끝나면 {finish_reason, tokens, …} */
+  async write(request, { signal, onPart = () => {} } = {}) {
+    const { steps, ...rest } = request;
+    if (this.whole(request)) {
+      const done = await (await ask("api", rest, signal)).json();
+      const text = done.result.slice(request.prompt.normalize("NFC").trimEnd().length);
+      onPart({ text, tokens: [] });
+      return done;
+    }
+    const body = this.settings.steps ? request : rest;
+    for await (const { name, data } of events(await ask("api/stream", body, signal))) {
+      if (name === "error") throw new Error(data.error);
+      if (name === "done") return data;
+      onPart(data);
+    }
+    throw new Error("서버와의 연결이 끊겼습니다. 다시 이어 쓰세요.");
+  }
+
+  /** prefix 다음 토큰의 로짓 모두: {ids: 프롬프트까지 포함한 토큰 번호, logits: Float32Array} */
+  async logits(prompt, prefix) {
+    const key = JSON.stringify([prompt, prefix]);
+    if (!this.#logits.has(key)) {
+      const { ids, logits } = await (await ask("api/logits", { prompt, prefix })).json();
+      const bytes = Uint8Array.from(atob(logits), (letter) => letter.charCodeAt());
+      if (this.#logits.size > 30) this.#logits.clear();
+      this.#logits.set(key, { ids, logits: new Float32Array(bytes.buffer) });
+    }
+    return this.#logits.get(key);
+  }
+
+  /** 그 자리의 스텝을 서버가 계산합니다: 분류기처럼 서버에만 있는 것이 있을 때 */
+  async step(prompt, prefix, knobs, seed) {
+    const most = prefix.length + 1;
+    const least = knobs.min_new_tokens && { min_new_tokens: Math.min(knobs.min_new_tokens, most) };
+    const length = { ...least, max_new_tokens: most };
+    const body = { prompt, ...knobs, ...length, prefix, seed, steps: CANDIDATES };
+    return (await (await ask("api", body)).json()).steps.at(-1);
+  }
+
+  /** 토큰 번호의 텍스트 */
+  async text(id) {
+    if (!this.#texts.has(id)) {
+      const { tokens } = await (await ask("api/tokens", { ids: [id] })).json();
+      this.#texts.set(id, tokens[0].text);
+    }
+    return this.#texts.get(id);
+  }
+}
+
+/** 서버의 답. 오류라면 사람이 읽을 한 문장을 던집니다. */
+async function ask(path, body, signal) {
+  const post = { method: "POST", headers: { "Content-Type": "application/json" } };
+  let response;
+  try {
+    response = await fetch(path, { ...(body && { ...post, body: JSON.stringify(body) }), signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("서버에 연결되지 않습니다. serve_gen 스크립트가 켜져 있는지 확인하세요.");
+  }
+  if (response.ok) return response;
+  const told = await response.json().catch(() => ({}));
+  throw new Error(told.error ?? `서버의 답을 읽을 수 없습니다: HTTP ${response.status}`);
+}
+
+/** server-sent events: 빈 줄로 나뉘고, event: 이름과 data: JSON이 있습니다. */
+async function* events(response) {
+  let waiting = "";
+  for await (const part of chunks(response.body.pipeThrough(new TextDecoderStream()))) {
+    const blocks = (waiting + part).split("\n\n");
+    waiting = blocks.pop();
+    for (const block of blocks) {
+      const name = /^event: (.*)$/m.exec(block)?.[1];
+      const data = /^data: (.*)$/m.exec(block)?.[1];
+      if (data) yield { name, data: JSON.parse(data) };
+    }
+  }
+}
+
+/** Safari의 스트림은 for await로 읽을 수 없습니다. */
+async function* chunks(stream) {
+  const reader = stream.getReader();
+  for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
+}
