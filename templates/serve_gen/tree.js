@@ -12,6 +12,12 @@ export class Tree {
     return parent.last;
   }
 
+  /** node를 없앱니다. 마지막에 본 것은 sibling이 됩니다. */
+  drop(node, sibling) {
+    node.parent.children.delete(node.id);
+    node.parent.last = sibling;
+  }
+
   /** 뿌리에서 node까지의 마디들 */
   path(node) {
     return node === this.root ? [] : [...this.path(node.parent), node];

@@ -112,9 +112,13 @@ export class Writer {
     this.#show(false);
   }
 
-  /** prefix의 마디들 다음을 이어 씁니다. place는 X-ray가 열려 있을 자리입니다. */
+  /**
+   * prefix의 마디들 다음을 이어 씁니다. place는 X-ray가 열려 있을 자리입니다.
+   * 오류로 하나도 쓰지 못했으면 전의 텍스트로 돌아갑니다.
+   */
   async #write(next, prefix, place) {
     this.stop();
+    const before = this.#run;
     const writing = (this.#writing = new AbortController());
     const knobs = this.settings.named();
     const run = { ...next, knobs, leaf: prefix.at(-1) ?? next.tree.root };
@@ -139,6 +143,9 @@ export class Writer {
       const stopped = writing.signal.aborted;
       if (stopped) run.leaf.told = `멈추었습니다 · 새 토큰 ${count(this.#path.length)}개`;
       this.say(stopped ? "멈추었습니다." : error.message, !stopped);
+      if (stopped || !before || run.leaf !== (prefix.at(-1) ?? run.tree.root)) return;
+      if (place !== undefined) run.tree.drop(run.leaf, before.tree.path(before.leaf)[place]);
+      this.#visit(before);
     } finally {
       if (this.#writing === writing) {
         this.#writing = null;

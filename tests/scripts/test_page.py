@@ -191,8 +191,8 @@ def test_an_error_is_one_sentence_in_korean_and_the_text_stays(page):
     assert find(page, "[name=top_p]").get_attribute("aria-invalid") == "true"
     send(page, top_p="많이")
     assert error(page) == "top_p: 수여야 하는데 '많이'입니다."
-    assert text in text_of(page, "#history")
-    assert send(page, top_p="") == text
+    assert text_of(page, "#result") == text
+    assert send(page, top_p="", seed=8) != text
     assert error(page) is None
 
 
@@ -231,8 +231,15 @@ def test_what_is_served_is_said_at_the_top(browser, finetuned_folder):
         assert str(float(loss)) in browser.title
         assert "token" not in browser.current_url
         assert send(browser, prompt="부정", temperature="0") == send(browser, prompt="부정", temperature="0")
-    send(browser, prompt="긍정")
+        text, token = text_of(browser, "#result"), tokens(browser)[1]
+        token.click()
+        wait(browser, lambda: len(candidates(browser)) >= 20)
+    other = [each for each in candidates(browser)
+             if each.get_attribute("data-candidate") != token.get_attribute("data-token")][0]
+    browser.execute_script("arguments[0].click()", other)
+    assert written(browser) == text  # and not the beginning of a branch
     assert "서버에 연결되지 않습니다" in error(browser)
+    assert not find(browser, "#branches").is_displayed()
 
 
 # Stop
@@ -413,6 +420,17 @@ def test_a_link_restores_prompt_settings_seed_and_choices(page, browser, port):
     opened(browser, port, "#prompt=<b>가&seed=1&model=다른_모델&nope=1")
     assert "다른_모델" in text_of(browser, "#look")
     assert written(browser).startswith("<b>가")
+
+
+def test_a_character_of_several_tokens_is_written_once_and_each_of_them_is_a_button(browser, port, mini_service):
+    ids = mini_service.tokenizer.encode("\u4f60")[-3:]  # a character that the vocabulary has in bytes alone
+    page = opened(browser, port, "#prompt=긍정&seed=1&max_length=30&prefix=" + ".".join(map(str, [*ids, *ids])))
+    assert written(page).count("\u4f60") == 2
+    buttons = tokens(page)[:6]
+    assert [int(each.get_attribute("data-token")) for each in buttons] == [*ids, *ids]
+    assert [each.get_property("textContent") for each in buttons] == ["\u4f60", "", ""] * 2
+    page.execute_script("arguments[0].click()", buttons[1])
+    wait(page, lambda: "X-ray: 토큰 2 ‘<0x" in text_of(page, "#xray h2"))
 
 
 # Compare, predict, history
