@@ -85,7 +85,7 @@ export class TextView {
 }
 
 /** 뽑힌 토큰을 모델이 얼마나 그럴듯하게 보았는지 */
-export const probability = (node) =>
+const probability = (node) =>
   node.step?.candidates.find((each) => each.id === node.id)?.model;
 
 function classes(node) {
