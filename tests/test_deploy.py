@@ -7,7 +7,7 @@ import pytest
 from helpers import taken_port
 
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import DecodingOptions, GenerationDeployArguments, get_web_service_app, run_web_service
+from ratsnlp.nlpbook.generation import GenerationDeployArguments, get_web_service_app, run_web_service
 from ratsnlp.nlpbook.serving.app import KNOBS, MAX_BODY
 
 
@@ -129,13 +129,25 @@ def test_no_other_origin_is_invited(client):
     assert not [name for name, _ in response.headers if name.lower().startswith("access-control")]
 
 
-def test_the_page_needs_no_network_and_shows_the_defaults(client):
+def test_the_page_needs_no_network_and_its_files_are_served(client):
+    """It and its modules name no other place; each module that one names is there, as a module."""
     page = client.get("/").get_data(as_text=True)
-    assert not re.findall(r"""(?:src|href)=["']?(?!data:)[^"'>\s]+|https?://|@import|url\(""", page)
-    assert "innerHTML" not in page
-    for spec in DecodingOptions.specs(KNOBS):
-        assert re.search(rf'name="{spec.name}"[^>]*placeholder="{spec.metadata["unnamed"]}"', page), spec.name
-        assert spec.metadata["help"] in page
+    named = re.findall(r"""(?:src|href)=["']?(?!data:)([^"'>\s]+)""", page)
+    assert sorted(named) == ["serve_gen/main.js", "serve_gen/page.css"]
+    texts, waiting = {"/": page}, set(named)
+    while waiting:
+        name = waiting.pop()
+        answer = client.get(f"/{name}")
+        assert answer.status_code == 200, name
+        assert answer.mimetype == ("text/css" if name.endswith(".css") else "text/javascript")
+        texts[name] = answer.get_data(as_text=True)
+        imported = {f"serve_gen/{other}" for other in re.findall(r'from "\./([\w.]+)"', texts[name])}
+        waiting |= imported - texts.keys()
+    assert len(texts) > 15
+    for name, text in texts.items():
+        assert not re.findall(r"https?://|@import|url\(|innerHTML|eval\(", text), name
+    for name in ("none.js", "page.html", "../serve_gen.html", "%2e%2e/serve_gen.html"):
+        assert client.get(f"/serve_gen/{name}").status_code == 404
 
 
 def test_another_page_can_be_served(tmp_path):
