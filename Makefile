@@ -1,4 +1,4 @@
-# 목표마다 손으로 칠 수 있는 명령 몇 줄입니다. make만 치면 검사와 시험을 합니다.
+# 타깃마다 직접 입력할 수도 있는 명령 몇 줄입니다. make만 입력하면 코드 검사와 테스트를 합니다.
 PYTHON ?= python3
 
 .PHONY: all demo test lint bench judge short-rungs ladder figures
@@ -28,7 +28,7 @@ bench: .venv/installed
 
 NSMC_ROOT ?= $(HOME)/Korpora
 
-# compare_gen.py의 분류기를 NSMC의 학습용 리뷰로 학습해 data/judge에 둡니다.
+# compare_gen.py의 분류기를 NSMC의 학습용 리뷰로 학습해 data/judge에 저장합니다.
 JUDGE = from pathlib import Path; \
 	from ratsnlp.nlpbook.generation import NsmcCorpus, PolarityJudge; \
 	judge = PolarityJudge.fit(NsmcCorpus().get_examples("$(NSMC_ROOT)/nsmc", "train"), features=2**16); \
@@ -37,8 +37,8 @@ JUDGE = from pathlib import Path; \
 judge: .venv/installed
 	PYTHONPATH=task3-gen .venv/bin/python -c '$(JUDGE)'
 
-# kogpt-mini/README.md의 사다리를 한 칸씩 학습하고 평가해 output/ladder에 남깁니다. NSMC 전체는 한 에폭씩, longer만 두
-# 에폭. book의 길이는 책의 32토큰.
+# kogpt-mini/README.md에서 비교하는 모델을 하나씩 학습하고 평가해 output/ladder에 저장합니다. NSMC 전체는 한 에폭씩,
+# longer만 두 에폭. book의 길이는 책의 32토큰.
 NSMC = --downstream_corpus_root_dir $(NSMC_ROOT) --downstream_corpus_name nsmc
 TRAIN = .venv/bin/python task3-gen/train_gen-0.py --resume --downstream_model_dir output/ladder
 EVAL = .venv/bin/python task3-gen/eval_gen.py $(NSMC)
@@ -67,7 +67,8 @@ ladder: short-rungs
 	$(TRAIN)/longer $(NSMC) --recipe standard --epochs 2
 	$(EVAL) --downstream_model_dir output/ladder/longer
 
-# 문서의 표와 글 가운데 kogpt-mini에서 나온 것을 다시 만듭니다. 사다리는 NSMC가 있으면 짧은 칸만 다시 하고, 긴 칸은
-# output/ladder에 있는 것(make ladder)을 씁니다.
+# 문서의 표와 예문 가운데 kogpt-mini로 만든 것을 다시 만듭니다. NSMC가 있으면 금방 끝나는 모델(short-rungs)만 다시
+# 학습하고 평가하며, 나머지는 output/ladder에 있는 것(make ladder)을 씁니다.
 figures: $(if $(wildcard $(NSMC_ROOT)/nsmc/ratings_test.txt),short-rungs,.venv/installed)
+	.venv/bin/python docs/flags.py
 	.venv/bin/python docs/figures.py

@@ -66,6 +66,14 @@ def test_a_value_that_has_to_follow_stands_without_brackets(monkeypatch, capsys)
     assert "(기본값: 3)" in text
 
 
+def test_a_default_is_shown_as_one_would_type_it(monkeypatch, capsys):
+    from bench.arguments import BenchArguments
+
+    assert "(기본값: false)" in help_of(monkeypatch, capsys, GenerationTrainArguments)
+    for clients in (("2", "8"), ["2", "8"]):  # a script's, a settings file's
+        assert "(기본값: 2 8)" in help_of(monkeypatch, capsys, BenchArguments, clients=clients)
+
+
 def test_a_home_is_written_out(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

@@ -34,7 +34,7 @@ def test_fields_of_the_old_library_come_first_in_its_order():
     ("epochs", 1.5, "정수"), ("epochs", "3", "정수"), ("fp16", "yes", "true나 false"),
     ("seed", -1, "0 이상"), ("recipe", "fast", "standard"), ("monitor", "val_loss", "min이나 max"),
     ("monitor", "min foo", "가운데 하나"), ("save_top_k", 0, "-1"),
-    ("warmup_ratio", 1.1, "1 이하"), ("cpu_workers", -1, "0 이상"), ("pretrained_model_name", None, "글"),
+    ("warmup_ratio", 1.1, "1 이하"), ("cpu_workers", -1, "0 이상"), ("pretrained_model_name", None, "문자열"),
 ])
 def test_a_value_out_of_bounds_is_named_with_its_bound(name, value, bound):
     with pytest.raises(UserError, match=bound) as caught:
@@ -71,7 +71,7 @@ def test_a_json_file_fills_the_arguments(monkeypatch, tmp_path, how):
     (["--epochs"], "epochs: 뒤에 값이 필요합니다"),
     (["--epochs", "x"], "epochs: 정수여야 하는데 'x'"), (["--epochs", "0"], "epochs: 1 이상이어야 하는데 0"),
     (["--test_mode", "maybe"], "test_mode: true나 false"), (["--seed", ""], "seed: 정수여야"),
-    (["extra"], "extra: 없는 옵션"),
+    (["extra"], "extra: 없는 옵션"), (["--help=1"], "--help: 뒤에 값을 적지 않습니다"),
     (["none.json"], "none.json: 설정 파일을 읽을 수 없습니다"),
 ])
 def test_a_wrong_command_line_is_one_korean_line(monkeypatch, argv, message):
@@ -81,7 +81,7 @@ def test_a_wrong_command_line_is_one_korean_line(monkeypatch, argv, message):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ('{"epoch": 1}', "epoch은.는. 없는 이름"), ("[1]", "이름과 값의 짝"), ("{", "JSON이 아닙니다"),
+    ('{"epoch": 1}', "epoch: 없는 이름"), ("[1]", "이름과 값의 짝"), ("{", "JSON이 아닙니다"),
 ])
 def test_a_wrong_json_file_is_told(tmp_path, text, message):
     file = tmp_path / "a.json"

@@ -12,21 +12,22 @@ import re
 import sys
 import types
 import typing
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 
+from .display import COLUMNS, wrap
 from .errors import UserError, install_excepthook, leave_quietly
 from .files import check_writable
 from .settings_file import read_settings
 from .text_files import check_text, compose
 
 _KINDS = {
-    int: "정수여야", float: "수여야", bool: "true나 false여야", str: "글이어야",
-    tuple: '["글", "글"]처럼 글의 목록이어야'}
+    int: "정수여야", float: "수여야", bool: "true나 false여야", str: "문자열이어야",
+    tuple: '["가", "나"]처럼 문자열의 목록이어야'}
 
 
 def argument(default, help, **more):
-    """A dataclass field with its Korean ``help`` and what else is said of it.
+    """A dataclass field with its Korean ``help`` and bounds.
 
     ``minimum`` <= value <= ``maximum``, value > ``above`` (with ``range`` a message names both), one of ``choices``;
     ``path``: a ``~`` at its beginning is the user's home; ``writes``: a folder that is written to; ``text``: its
@@ -36,7 +37,7 @@ def argument(default, help, **more):
 
 
 def like(argument_class, name: str, default=MISSING, **changes):
-    """A field as ``argument_class`` has it under ``name``, with another ``default`` or other things said of it."""
+    """A copy of the field ``name`` of ``argument_class``, with another ``default`` or other metadata."""
     spec = next(spec for spec in fields(argument_class) if spec.name == name)
     return field(default=spec.default if default is MISSING else default, metadata={**spec.metadata, **changes})
 
@@ -101,7 +102,7 @@ def _checked(spec, value, kind):
 
 
 def _written_out(spec, value: str) -> str:
-    """A path without ``~``. An empty one would be the folder that one happens to stand in."""
+    """A path with ``~`` expanded. An empty one is refused: it would mean the current folder."""
     if not value.strip() and value != spec.default:
         raise UserError(f"{spec.name}: 빈 이름입니다. 현재 폴더라면 .으로 적으세요.")
     if any(ord(character) < 32 for character in value):  # "C:\temp" in a JSON file
@@ -147,10 +148,15 @@ class _KoreanFormatter(argparse.RawDescriptionHelpFormatter):
         return (action.metavar if action.nargs == "?" and action.const is None
                 else super()._format_args(action, default_metavar))
 
+    def _split_lines(self, text, width):
+        """A Hangul syllable takes two columns (the 값 to the left one more than is counted), and a path is not broken
+        at its hyphens."""
+        return wrap(text, width - 1).splitlines()
+
 
 class _KoreanParser(argparse.ArgumentParser):
     def error(self, message):
-        raise UserError(message)
+        raise UserError("--help: 뒤에 값을 적지 않습니다." if "--help" in message else message)
 
 
 def _convert(name: str, kind: type, text: str | list[str] | None):
@@ -168,32 +174,56 @@ def _convert(name: str, kind: type, text: str | list[str] | None):
         raise UserError(f"{name}: {_KINDS[kind]} 하는데 {text!r}입니다.") from None
 
 
+class Flag(typing.NamedTuple):
+    """A field as ``--help`` shows it. ``default`` is "" where it has none."""
+
+    spec: Field
+    kind: type
+    default: str
+
+
+def flags_by_heading(argument_class, defaults: dict) -> dict[str, list[Flag]]:
+    """What ``--help`` and docs/flags.md show: the flags under each heading, with a script's ``defaults``."""
+    groups = {}
+    for spec in fields(argument_class):
+        flag = Flag(spec, argument_class.type_of(spec.name), _default_shown(defaults.get(spec.name, spec.default)))
+        groups.setdefault(argument_class.heading_of(spec), []).append(flag)
+    return groups
+
+
+def _default_shown(value) -> str:
+    """As one would type it."""
+    if type(value) is bool:
+        return str(value).lower()
+    if type(value) in (tuple, list):  # JSON has no tuples
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
 def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
     parser = _KoreanParser(
-        description=sys.modules["__main__"].__doc__, formatter_class=lambda prog: _KoreanFormatter(prog, width=100),
+        description=sys.modules["__main__"].__doc__, formatter_class=lambda prog: _KoreanFormatter(prog, width=COLUMNS),
         usage="%(prog)s [--이름 값 …]   또는   %(prog)s 설정.json", add_help=False, allow_abbrev=False)
-    specs, groups = {spec.name: spec for spec in fields(argument_class)}, {}
-    for name, spec in specs.items():
-        heading = argument_class.heading_of(spec)
-        if heading not in groups:
-            groups[heading] = parser.add_argument_group(heading)
-        kind, default = argument_class.type_of(name), defaults.get(name, spec.default)
-        help_text = spec.metadata["help"] + ("" if default in (None, (), "") else f" (기본값: {default})")
-        groups[heading].add_argument(
-            f"--{name}", dest=name, default=argparse.SUPPRESS, metavar="값", nargs="*" if kind is tuple else "?",
-            const="true" if kind is bool else None, help=help_text.replace("%", "%%"))
+    names = [spec.name for spec in fields(argument_class)]
+    for heading, flags in flags_by_heading(argument_class, defaults).items():
+        group = parser.add_argument_group(heading)
+        for spec, kind, default in flags:
+            help_text = spec.metadata["help"] + (f" (기본값: {default})" if default else "")
+            group.add_argument(
+                f"--{spec.name}", default=argparse.SUPPRESS, metavar="값", nargs="*" if kind is tuple else "?",
+                const="true" if kind is bool else None, help=help_text.replace("%", "%%"))
     parser.add_argument_group("도움말").add_argument(
         "-h", "--help", action="help", help="이 도움말을 보여 주고 끝냅니다.")
-    found, unknown = parser.parse_known_args(_joined(argv, argument_class, specs))
+    found, unknown = parser.parse_known_args(_joined(argv, argument_class, names))
     if unknown:
-        close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), specs, n=1)
+        close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), names, n=1)
         hint = f" 혹시 --{close[0]}인가요?" if close else " --help로 쓸 수 있는 옵션을 볼 수 있습니다."
         raise UserError(f"{unknown[0]}: 없는 옵션입니다.{hint}")
     return {name: _convert(name, argument_class.type_of(name), text) for name, text in vars(found).items()}
 
 
 def _joined(argv: list[str], argument_class, names) -> list[str]:
-    """``--name -_-`` as ``--name=-_-``, where a value has to follow: a text may begin with a dash."""
+    """Join ``--name -_-`` to ``--name=-_-`` where a value has to follow: a text may begin with a dash."""
     joined = []
     for text in argv:
         before = joined[-1].removeprefix("--") if joined and joined[-1].startswith("--") else ""

@@ -1,0 +1,178 @@
+"""Makes docs/flags.md anew: the flags of all scripts, as their ``--help`` shows them.
+
+    python docs/flags.py
+"""
+
+import re
+import runpy
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPTS, PAGE = REPOSITORY / "task3-gen", REPOSITORY / "docs" / "flags.md"
+sys.path.insert(0, str(SCRIPTS))
+
+from ratsnlp import nlpbook  # noqa: E402
+from ratsnlp.nlpbook.arguments import Flag, bounds, flags_by_heading  # noqa: E402
+
+FAMILIES = {  # heading: what the scripts do; N is 0 to 3
+    "train_gen-N.py": "모델을 영화 리뷰(NSMC)로 파인튜닝합니다.",
+    "train.py": "내 텍스트로 파인튜닝합니다. 옵션의 이름은 허깅페이스의 학습 스크립트와 같습니다.",
+    "pretrain_gen-0.py": "토크나이저와 작은 GPT-2를 처음부터 만듭니다.",
+    "infer_gen-N.py":
+        "같은 문장을 여러 디코딩 설정으로 이어 쓰게 해서 비교합니다. "
+        "디코딩 옵션을 지정하면 그 값으로 된 설정을 더합니다. "
+        "지정하지 않은 디코딩 옵션은 transformers의 기본값을 따릅니다(샘플링할 때 `top_k`는 50). "
+        "자세한 것은 [디코딩](decoding.md)에 있습니다.",
+    "generate.py": "프롬프트 하나, 또는 파일에 든 여러 개를 이어 씁니다.",
+    "serve_gen-N.py": "파인튜닝한 모델을 웹 페이지와 API로 엽니다. 자세한 것은 [서버](serving.md)에 있습니다.",
+    "eval_gen.py": "모델을 평가해 보고서를 남깁니다.",
+    "compare_gen.py": "파인튜닝 전과 후의 모델을 비교합니다.",
+    "bench_gen.py": "학습, 디코딩, 서버의 속도를 측정합니다.",
+}
+INTRODUCTION = """# 옵션
+
+`task3-gen/`의 모든 스크립트가 받는 옵션입니다. 같은 내용을 `--help`로도 볼 수 있습니다.
+
+```sh
+python task3-gen/train_gen-0.py --help
+python task3-gen/train_gen-0.py --epochs 2 --resume
+python task3-gen/train_gen-0.py 설정.json --epochs 2   # 설정.json: {"epochs": 1, "batch_size": 16}
+```
+
+- 명령줄의 옵션이 설정 파일보다, 설정 파일이 아래의 기본값보다 우선합니다. 설정 파일에서는 이름 앞의 `--`를 뺍니다.
+- `true`나 `false`를 받는 옵션은 이름만 적으면 `true`입니다. 여러 값은 공백으로 구분합니다.
+- 기본값이 비어 있으면 지정하지 않은 것입니다. 기본값의 상대 경로는 저장소 폴더에서 시작합니다.
+
+<!-- python docs/flags.py로 만듭니다. 직접 고치지 마세요. -->
+"""
+KINDS = {int: "정수", float: "실수", str: "문자열", tuple: "여러 값", bool: "`true`, `false`"}
+
+
+class Row(NamedTuple):
+    flag: str
+    value: str
+    default: str
+    help: str
+
+    @property
+    def meaning(self) -> tuple:
+        return self._replace(default="")
+
+
+class Asked(Exception):
+    """What a script asks :func:`load_arguments` for: a class, and the defaults."""
+
+
+def rows_of(script: str) -> dict[str, list[Row]]:
+    """The rows under each heading of ``script``. A default may depend on whether there is a GPU."""
+    with_gpu, without = (_asked(script, gpu) for gpu in (True, False))
+    return {heading: [_row(flag, other) for flag, other in zip(flags, without[heading], strict=True)]
+            for heading, flags in with_gpu.items()}
+
+
+def _asked(script: str, gpu: bool) -> dict[str, list[Flag]]:
+    def load_arguments(argument_class, **defaults):
+        raise Asked(argument_class, defaults)
+
+    with patch.object(nlpbook, "load_arguments", load_arguments), patch("torch.cuda.is_available", lambda: gpu):
+        try:
+            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        except Asked as asked:
+            return flags_by_heading(*asked.args)
+    raise SystemExit(f"{script}: load_arguments를 부르지 않습니다.")
+
+
+def _row(flag: Flag, without_gpu: Flag) -> Row:
+    default = _code(flag.default)
+    if flag.default != without_gpu.default:
+        default += f" (CPU에서는 {_code(without_gpu.default)})"
+    return Row(f"`--{flag.spec.name}`", _value(flag), default, flag.spec.metadata["help"].replace("|", "\\|"))
+
+
+def _code(default: str) -> str:
+    """In Markdown; a path without the folder in which the repository lies."""
+    if default.startswith(str(REPOSITORY)):
+        default = Path(default).relative_to(REPOSITORY).as_posix()
+    return f"`{default}`" if default else ""
+
+
+def _value(flag: Flag) -> str:
+    """The kind of a flag's value, and its bounds."""
+    said, kind = flag.spec.metadata, KINDS[flag.kind]
+    if said.get("choices"):
+        return ", ".join(f"`{choice}`" for choice in said["choices"])
+    if said.get("maximum") is not None:
+        return f"{kind}, {bounds(flag.spec)}"
+    if said.get("minimum") is not None:
+        return f"{kind}, {said['minimum']} 이상"
+    return "경로" if said.get("path") else kind
+
+
+def table(*rows) -> str:
+    header, *rest = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([header, "|" + " --- |" * len(rows[0]), *rest]) + "\n"
+
+
+def merged(scripts: list[str]) -> tuple[dict[str, list[Row]], list[list[str]]]:
+    """The rows of ``scripts``, which have the same flags; and, of each flag whose default varies, the defaults."""
+    groups, varying = {}, []
+    each = [rows_of(script) for script in scripts]
+    if any(other.keys() != each[0].keys() for other in each):
+        raise SystemExit(f"{', '.join(scripts)}: --help의 제목이 서로 다릅니다.")
+    for heading in each[0]:
+        for same in zip(*(other[heading] for other in each), strict=True):
+            if len({row.meaning for row in same}) > 1:
+                raise SystemExit(f"{same[0].flag}: {', '.join(scripts)}에서 뜻이 서로 다릅니다.")
+            if len(set(same)) > 1:
+                varying.append([same[0].flag, *(row.default for row in same)])
+            row = same[0] if len(set(same)) == 1 else same[0]._replace(default="스크립트마다 다름")
+            groups.setdefault(heading, []).append(row)
+    return groups, varying
+
+
+def page() -> str:
+    slugs, contents, sections = Counter(), [], []
+    written = {}  # heading and rows without their defaults: where they are, and the defaults
+
+    def link(heading: str) -> str:
+        """To a heading that is about to be written, by the name that GitHub gives it."""
+        slug = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        slugs[slug] += 1
+        return f"[{heading}](#{slug}{f'-{slugs[slug] - 1}' if slugs[slug] > 1 else ''})"
+
+    for family, does in FAMILIES.items():
+        scripts = [family.replace("N", str(number)) for number in range(4 if "N" in family else 1)]
+        groups, varying = merged(scripts)
+        own, links, elsewhere, others, tables = link(family), [], {}, [], []
+        for heading, rows in groups.items():
+            key, defaults = (heading, *(row.meaning for row in rows)), [row.default for row in rows]
+            if key in written:
+                owner, there, usual = written[key]
+                elsewhere.setdefault(owner, []).append(there)
+                others += [[row.flag, row.default] for row, default in zip(rows, usual, strict=True)
+                           if row.default != default]
+            else:
+                there = link(heading)
+                written[key] = family, there, defaults
+                tables.append(f"### {heading}\n\n" + table(["옵션", "값", "기본값", "설명"], *rows))
+            links.append(there)
+        contents.append(f"- {own}: {', '.join(links)}")
+        sections.append(f"## {family}\n\n{does}\n")
+        if varying:
+            sections.append(table(["기본값", *(f"`{script}`" for script in scripts)], *varying))
+        if elsewhere:
+            there = ", ".join(f"`{owner}`의 {', '.join(links)}" for owner, links in elsewhere.items())
+            but = " 기본값이 다른 것은 다음과 같습니다." if others else ""
+            sections.append(f"다음 옵션도 쓸 수 있습니다: {there}.{but}\n")
+        if others:
+            sections.append(table(["옵션", "기본값"], *others))
+        sections += tables
+    return "\n".join([INTRODUCTION, "\n".join(contents) + "\n", *sections])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
