@@ -1,10 +1,10 @@
-r"""모델을 잽니다: 진짜 리뷰를 얼마나 아는지, 시킨 대로 쓰는지, 쓴 글이 사람의 글을 얼마나 닮았는지.
+r"""모델을 평가합니다: 리뷰를 얼마나 잘 예측하는지, 제어 단어를 따르는지, 사람처럼 쓰는지.
 
-배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자당 비트는 토크나이저가 다른 모델끼리도 비교할
-수 있는 손실입니다. 긍정과 부정을 시켜 보면 제어 단어가 듣는지, 음절의 반복과 다양함을 세면 글이
-무너지지 않았는지 보입니다. 모두 사람이 쓴 시험 리뷰의 값 옆에 놓아야 뜻이 있습니다.
-값마다의 뜻과 출처는 ratsnlp/nlpbook/evaluation/에 있습니다. 표를 보여 주고, 모델의
-폴더에 report.json과 report.md를 남깁니다.
+배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자당 비트는 토크나이저가 다른 모델끼리도
+비교할 수 있는 손실입니다. '긍정'으로 시작한 텍스트가 긍정으로 분류되면 제어 단어를 따른
+것입니다. 음절의 반복과 다양성을 보면 텍스트가 무너졌는지 알 수 있습니다. 모두 사람이 쓴 테스트
+리뷰의 값과 비교하세요. 지표의 뜻과 출처는 ratsnlp/nlpbook/evaluation/에 있습니다. 표를 보여 주고,
+모델 폴더에 report.json과 report.md를 저장합니다.
     python task3-gen/eval_gen.py                               # kogpt-mini, 작은 말뭉치
     python task3-gen/eval_gen.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini
     python task3-gen/eval_gen.py --limit 5000 \
@@ -43,22 +43,22 @@ if __name__ == "__main__":
     train = NsmcCorpus().get_examples(corpus, "train")
     test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
     human = reviews_by_word(test, ("긍정", "부정"))
-    progress = partial(tqdm, leave=False)
+    progress = partial(tqdm, leave=False, disable=None)  # 터미널에서만 보입니다.
 
-    # 2. 리뷰를 얼마나 아나: 테스트 리뷰의 토큰에 모델이 준 확률에서
+    # 2. 얼마나 잘 예측하는지: 모델이 테스트 리뷰의 토큰에 준 확률로 계산합니다.
     bits = bits_per_character(model, tokenizer, test, args.batch_size, progress)
 
-    # 3. 제어 단어대로 쓰나: 학습용 리뷰로 배운 분류기가 가립니다.
+    # 3. 제어 단어를 따르는지: 학습용 리뷰로 학습한 분류기로 확인합니다.
     judge = PolarityJudge.fit(train, nlpbook.OUTPUT / "judges")
     samples, control = {}, {}
     for seed, word in enumerate(human, start=args.seed):
-        samples[word] = sample_texts(  # 같은 시드라면 두 낱말의 글이 서로 닮습니다.
+        samples[word] = sample_texts(  # 시드가 같으면 두 단어의 텍스트가 비슷해집니다.
             model, tokenizer, word, args.samples, seed, args.top_p, progress=progress)
-        control[word] = agreement(  # 분류기도 틀리므로, 사람의 글을 맞히는 비율과 비교합니다.
+        control[word] = agreement(  # 분류기도 틀리므로, 사람의 리뷰를 맞힌 비율과 비교합니다.
             judge, word, [sample.text for sample in samples[word]], human[word])
     control["둘 다"] = combined_agreement(control)
 
-    # 4. 사람의 글을 닮았나: 같은 수의 테스트 리뷰와 나란히
+    # 4. 사람처럼 쓰는지: 같은 수의 테스트 리뷰와 비교합니다.
     written = [sample.text for word in samples for sample in samples[word]]
     drawn = [text for texts in human.values()
              for text in random.Random(args.seed).sample(texts, min(args.samples, len(texts)))]

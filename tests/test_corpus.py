@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from helpers import MINI
@@ -50,8 +52,8 @@ def test_bom_crlf_and_odd_separators_are_read(tmp_path):
 
 @pytest.mark.parametrize(("content", "message"), [
     ("1\t재밌다\t1\n", "1번째 줄: 첫 줄은 'id<탭>document<탭>label'"),
-    (HEADER + "1\t재밌다\t1\n\n2\t별로\t0\n", "3번째 줄: .*세 칸이어야 하는데 1칸"),
-    (HEADER + "1\t재밌다\t1\t덤\n", "2번째 줄: .*세 칸이어야 하는데 4칸"),
+    (HEADER + "1\t재밌다\t1\n\n2\t별로\t0\n", "3번째 줄: .*열이 3개여야 하는데 1개"),
+    (HEADER + "1\t재밌다\t1\t덤\n", "2번째 줄: .*열이 3개여야 하는데 4개"),
     (HEADER + "1\t재밌다\t 1\n", "2번째 줄: 라벨은 0.*' 1'"),
     (HEADER + "1\t재밌다\t1.0\n", "라벨은.*'1.0'"), (HEADER + "1\t재밌다\tabc\n", "라벨은.*'abc'"),
     (HEADER, "리뷰가 한 줄도 없습니다"), ("", "리뷰가 한 줄도|첫 줄은"),
@@ -109,14 +111,24 @@ def test_characters_are_those_of_the_review_that_the_tokens_cover(make_args, tok
         assert 0 <= cut[index].characters - (len(kept) - len("긍정 ")) <= 2  # a character cut between its bytes counts
 
 
-def test_the_first_examples_are_logged(make_args, tokenizer, caplog):
+def test_one_example_is_logged_as_the_book_shows_it_and_the_next_ones_in_a_line(make_args, tokenizer, caplog):
     import logging
 
     with caplog.at_level(logging.INFO, logger="ratsnlp"):
         logging.getLogger("ratsnlp").propagate = True
-        GenerationDataset(make_args(overwrite_cache=True), tokenizer, NsmcCorpus(), "train")
+        train = GenerationDataset(make_args(overwrite_cache=True), tokenizer, NsmcCorpus(), "train")
+        GenerationDataset(make_args(), tokenizer, NsmcCorpus(), "test")
     text = caplog.text
-    assert text.count("*** Example ***") == 5
+    assert text.count("*** Example ***") == text.count("input_ids=[") == 1
+    examples = NsmcCorpus().get_examples(train.source, "train")
+    assert f"sentence: {examples[0].text}\n" in text
+    lines = re.findall(r"(train|test) 예시 (\d): (.+) \(토큰 (\d+)개\)", text)
+    assert [(mode, int(number)) for mode, number, *_ in lines] == [
+        *(("train", number) for number in range(2, 6)), *(("test", number) for number in range(1, 6))]
+    for (_, number, begin, tokens) in lines[:4]:
+        index = int(number) - 1
+        assert int(tokens) == train.lengths[index]
+        assert begin in (examples[index].text, f"{examples[index].text[:40]}…")
     assert "sentence: " in text
     assert "tokens: ▁" in text
     assert "features: GenerationFeatures(input_ids=[" in text

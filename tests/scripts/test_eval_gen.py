@@ -11,14 +11,17 @@ def test_the_script_reports_what_it_measured(tiny_folder, tmp_path):
                "--downstream_corpus_name", "slice", "--samples", 12, "--limit", 10)
     done = run_script("eval_gen.py", *options, "--report_dir", tmp_path / "보고서")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "%|" not in done.stdout + done.stderr  # a bar, in a file
     report = json.loads((tmp_path / "보고서/report.json").read_text(encoding="utf-8"))
     text = (tmp_path / "보고서/report.md").read_text(encoding="utf-8")
     table = done.stdout[done.stdout.index("| |") : done.stdout.rindex("|") + 1]
     assert table in text
-    assert f"| 글자마다 비트 | {report['bits_per_char']:.3f} |" in table
+    assert f"| 글자당 비트 | {report['bits_per_char']:.3f} |" in table
     assert "eval_gen.py --pretrained_model_name" in report["command"]
     assert report["command"] in text
     assert report["reviews"] == 10
+    assert f"| 제어 단어 일치율(위의 둘을 합쳐서) | {report['control']['둘 다']['accuracy']:.1%} (" in table
+    assert "| '긍정'으로 시작한 텍스트가 긍정으로 분류된 비율 |" in table
     assert report["control"]["둘 다"]["written"] == 24
     assert len(report["samples"]) == 20
     assert report["diversity"].keys() == {"model", "human"}

@@ -14,6 +14,7 @@ def test_the_script_makes_a_model_that_loads(documents, tmp_path):
         "--batch_size", 32)
     done = run_script("pretrain_gen-0.py", *options)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "%|" not in done.stdout + done.stderr  # a bar, in a file
     model, tokenizer = load_pretrained(str(tmp_path / "모델"))
     assert len(tokenizer) == model.config.vocab_size == 900
     assert model.config.n_positions == 64

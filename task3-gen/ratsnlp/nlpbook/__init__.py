@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errors import UserError as UserError
     from .paths import BUNDLED_DATA as BUNDLED_DATA
     from .paths import OUTPUT as OUTPUT
+    from .training.model_files import save_model as save_model
     from .training.resume import resumed_tokenizer as resumed_tokenizer
     from .training.trainer import get_trainer as get_trainer
     from .utils import set_logger as set_logger

@@ -1,8 +1,14 @@
 """Text in a terminal, where a Hangul syllable takes two columns."""
 
+import sys
 import unicodedata
 
 COLUMNS = 100  # of a line that is shown to a class
+
+
+def shows_bars(stream) -> bool:
+    """Whether a progress bar belongs on ``stream``: a terminal or a notebook; a file would keep each of its states."""
+    return stream.isatty() or "ipykernel" in sys.modules
 
 
 def width(text: str) -> int:

@@ -6,6 +6,8 @@ transformers is imported by the functions that need it: a script's ``--help`` do
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -20,20 +22,35 @@ if TYPE_CHECKING:
 EOS_TOKENS = ("</s>", "<|endoftext|>")
 
 
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """While it lasts, transformers shows no bars of its own (``Loading weights``); those of a download stay."""
+    from transformers.utils import logging
+
+    set_hook = getattr(logging, "set_tqdm_hook", lambda hook: None)  # the first versions 5 have none
+    before = set_hook(lambda bar, args, options: bar(*args, **{**options, "disable": True}))
+    try:
+        yield
+    finally:
+        set_hook(before)
+
+
 def _from_pretrained(loader, name: str, **options):
     """``loader.from_pretrained``: from the bundled folder or the local cache if it is there, else from the hub."""
     from safetensors import SafetensorError
 
     source = str(KOGPT_MINI) if name == "kogpt-mini" else name
     try:
-        return loader.from_pretrained(source, local_files_only=True, **options)
+        with without_bars():
+            return loader.from_pretrained(source, local_files_only=True, **options)
     except (OSError, ValueError, SafetensorError) as error:
         if Path(source).is_dir():
             raise UserError(
                 f"{source} 폴더의 모델을 읽을 수 없습니다: {str(error).strip().partition(chr(10))[0]}") from error
     _ask_hub(name)
     try:
-        return loader.from_pretrained(source, **options)
+        with without_bars():
+            return loader.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"모델 {name!r}: 내려받지 못했습니다: {str(error).strip().partition(chr(10))[0]}") from error
 
@@ -53,7 +70,7 @@ def _ask_hub(name: str) -> None:
         url = f"{constants.ENDPOINT}/{quote(name)}/resolve/main/config.json"
         answer = get_session().head(url, timeout=10, follow_redirects=True)
     except (HTTPError, OfflineModeIsEnabled) as error:
-        reason = "이 컴퓨터에 없고, 허깅페이스 허브에 닿지 않습니다"
+        reason = "이 컴퓨터에 없고, 허깅페이스 허브에 연결할 수 없습니다"
         raise UserError(f"모델 {name!r}: {reason}. 이름과 인터넷 연결을 확인하세요. {advice}") from error
     if answer.status_code >= 400:
         raise UserError(
@@ -72,7 +89,7 @@ def check_eos_token(tokenizer: PreTrainedTokenizerFast) -> None:
     vocab = tokenizer.get_vocab()
     if vocab.get(tokenizer.eos_token, tokenizer.vocab_size) >= tokenizer.vocab_size:
         known = [token for token in EOS_TOKENS if vocab.get(token, tokenizer.vocab_size) < tokenizer.vocab_size]
-        hint = f' 이 모델의 것은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""
+        hint = f' 이 모델의 끝 토큰은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""
         raise UserError(f"eos_token: {tokenizer.eos_token!r} 토큰은 이 토크나이저의 어휘에 없습니다.{hint}")
 
 
@@ -126,7 +143,8 @@ def check_length(config: PretrainedConfig, length: int, name: str) -> None:
     of this configuration has positions."""
     positions = max_positions(config)
     if positions is not None and length > positions:
-        raise UserError(f"{name}: 이 모델의 위치는 {positions}개라 {positions} 이하여야 하는데 {length}입니다.")
+        raise UserError(
+            f"{name}: 이 모델의 최대 길이는 {positions}토큰이라 {positions} 이하여야 하는데 {length}입니다.")
 
 
 def load_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
@@ -152,8 +170,8 @@ def use_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise UserError(
-            f"토크나이저의 토큰은 {len(tokenizer):,}개인데 모델의 임베딩은 {rows:,}줄입니다. "
-            "서로 다른 모델의 것입니다.")
+            f"토크나이저의 토큰은 {len(tokenizer):,}개인데 모델의 임베딩은 {rows:,}행입니다. "
+            "서로 다른 모델에서 온 것입니다.")
     pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     for config in (model.config, model.generation_config):
         config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, pad_token_id

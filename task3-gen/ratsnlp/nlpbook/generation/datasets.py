@@ -20,7 +20,8 @@ logger = logging.getLogger("ratsnlp")
 
 class GenerationDataset(Dataset):
     """``ratings_{mode}.txt`` of ``args.downstream_corpus_root_dir/args.downstream_corpus_name`` as features;
-    ``self[i]`` is a :class:`GenerationFeatures`. The first examples are logged as the book shows them.
+    ``self[i]`` is a :class:`GenerationFeatures`. The first example to learn is logged as the book shows it,
+    the next ones in a line each.
 
     Raises:
         UserError: a malformed corpus, or an ``eos_token`` that is not in the tokenizer's vocabulary.
@@ -44,11 +45,15 @@ class GenerationDataset(Dataset):
         # what its texts begin with
         self.prompts = list(dict.fromkeys(example.control.rstrip() for example in examples))
         logger.info("토큰으로 나누기까지 %.1f초", time.time() - started)
-        for example, features in zip(examples[:5], self.features, strict=False):
-            logger.info("*** Example ***")
-            logger.info("sentence: %s", example.text)
-            logger.info("tokens: %s", " ".join(tokenizer.convert_ids_to_tokens(features.input_ids)))
-            logger.info("features: %s", features)
+        for number, (example, features) in enumerate(zip(examples[:5], self.features, strict=False), start=1):
+            if mode == "train" and number == 1:
+                logger.info("*** Example ***")
+                logger.info("sentence: %s", example.text)
+                logger.info("tokens: %s", " ".join(tokenizer.convert_ids_to_tokens(features.input_ids)))
+                logger.info("features: %s", features)
+            else:
+                begin = example.text if len(example.text) <= 40 else f"{example.text[:40]}…"
+                logger.info("%s 예시 %d: %s (토큰 %d개)", mode, number, begin, sum(features.attention_mask))
 
     def __len__(self):
         return len(self.features)
@@ -81,7 +86,7 @@ class TextDataset(TokenStore):
         self.source = Path(source)
 
     def leave_out_eos(self, every: int) -> None:
-        """Let every so-manyth window begin with its text's own first token where an eos stood before it."""
+        """Drop the eos before the text in one of ``every`` windows."""
         self.start[every - 1 :: every] = self.start[every - 1 :: every].clip(min=1)
 
     def split(self, share: float, seed: int) -> tuple["TextDataset", "TextDataset"]:
@@ -95,7 +100,7 @@ class TextDataset(TokenStore):
         units = len(self.offsets) - 1 if many else len(self)
         if units < 2:
             raise UserError(
-                f"{self.source}: 글이 둘 이상이어야 배울 것과 잴 것으로 나눌 수 있는데 "
+                f"{self.source}: 텍스트가 둘 이상이어야 학습용과 평가용으로 나눌 수 있는데 "
                 f"{len(self.offsets) - 1}개입니다.")
         held_out = np.zeros(units, dtype=bool)
         held_out[np.random.default_rng(seed).permutation(units)[: max(round(units * share), 1)]] = True
@@ -109,8 +114,8 @@ class TextDataset(TokenStore):
 
 
 def load_text_datasets(args, tokenizer) -> tuple[TextDataset, TextDataset]:
-    """What ``args.dataset_path`` has to learn and what is held out of it (``args.validation_split``);
-    says how the tokenizer fares with it.
+    """The texts of ``args.dataset_path`` to learn, and those that are held out (``args.validation_split``). Prints how
+    many tokens they take.
 
     Raises:
         UserError: as :func:`read_texts` and :meth:`TextDataset.split` do.
@@ -126,10 +131,10 @@ def load_text_datasets(args, tokenizer) -> tuple[TextDataset, TextDataset]:
     train, validation = dataset.split(args.validation_split, args.seed)
     characters = max(int(dataset.characters.sum()), 1)
     rate = (len(dataset.ids) - int(dataset.control_tokens.sum())) / characters
-    print(f"글 {len(dataset.offsets) - 1:,}개, 토큰 {len(dataset.ids):,}개, 글자당 토큰 {rate:.2f}개: "
-          f"창 {len(train):,}개로 학습하고 {len(validation):,}개로 평가합니다.")
+    print(f"텍스트 {len(dataset.offsets) - 1:,}개, 토큰 {len(dataset.ids):,}개, 글자당 토큰 {rate:.2f}개: "
+          f"블록 {len(train):,}개로 학습하고 {len(validation):,}개로 평가합니다.")
     if rate > 1:
-        print(f"이 토크나이저는 한글을 바이트로 쪼개어 한 글자에 토큰 {rate:.2f}개를 씁니다. "
-              "한국어 토크나이저(kogpt-mini는 이 글에서 얼마인지 --model_type kogpt-mini로 볼 수 있습니다)보다 느리고, "
-              "같은 길이에 담기는 글이 짧습니다.")
+        print(f"이 토크나이저는 한글을 바이트로 쪼개어 글자당 토큰 {rate:.2f}개를 씁니다. "
+              "한국어 토크나이저(--model_type kogpt-mini로 비교해 보세요)보다 느리고, "
+              "같은 토큰 수에 담기는 텍스트가 짧습니다.")
     return train, validation

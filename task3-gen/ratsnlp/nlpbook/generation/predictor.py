@@ -16,6 +16,7 @@ import torch
 
 from ..argument_groups import MAX_SEED
 from ..devices import check_device, resolve_device
+from ..display import shows_bars
 from ..errors import UserError
 from ..files import whole_file
 from ..pretrained import max_positions
@@ -150,7 +151,7 @@ class Predictor:
         jobs = [(number, copy) for number in range(len(prompts)) for copy in range(copies)]
         planned = self._plan(jobs, encoded, 1 if options.penalty_alpha else batch_size, options)
         with tqdm(total=len(jobs) * best, initial=sum(map(len, planned[:start])) * best, unit="개", desc="생성",
-                  disable=not show_progress, mininterval=0.1 if sys.stderr.isatty() else 10) as bar:
+                  disable=not (show_progress and shows_bars(sys.stderr))) as bar:
             for number, batch in enumerate(planned[start:], start=start):
                 with self._random_state(seed, number):
                     samples = self._write([prompts[prompt] for prompt, _ in batch],
@@ -176,7 +177,7 @@ class Predictor:
     def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
         place = "prompt" if number is None else f"prompts {number}번째"
         if not isinstance(prompt, str):
-            raise UserError(f"{place}: 글이어야 하는데 {prompt!r}입니다.")
+            raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
         try:
             new = None if self._counts_prompt(options) else options.max_new_tokens or self._new_tokens
             return prompt_ids(self.model.config, self.tokenizer, prompt, options.max_length, new)
@@ -193,8 +194,8 @@ class Predictor:
 
     def _plan(self, jobs: list[tuple[int, int]], encoded: list[list[int]], size: int,
               options: DecodingOptions) -> list[list[tuple[int, int]]]:
-        """The batches. Where a knob would see the padding, only prompts of as many tokens are together: lengths that
-        count the prompt, and a ban on n-grams that a padding token may be part of."""
+        """The batches. A knob that would see the padding (a length that counts the prompt, a ban on n-grams) needs
+        prompts of equal length in a batch."""
 
         def length(job) -> int:
             return len(encoded[job[0]])

@@ -1,7 +1,6 @@
-"""What the model writes by now, after each epoch."""
+"""Texts that the model writes after each epoch."""
 
 import logging
-import sys
 
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -12,8 +11,8 @@ logger = logging.getLogger("ratsnlp")
 
 
 class SampleTexts(Callback):
-    """Lets the model write on from the data's prompts after each epoch, in the log and in
-    TensorBoard: one sees it learn.
+    """Lets the model continue the data's prompts after each epoch, in the log and in TensorBoard, so that one sees it
+    learn.
 
     Always with the same seed, and without touching the random state that training draws from.
     """
@@ -28,9 +27,8 @@ class SampleTexts(Callback):
             sample_texts(
                 module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0].with_prompt
             for prompt in dataset.prompts[: self.PROMPTS]]
-        print(file=sys.stderr)  # not behind the progress bar
         for text in texts:
-            logger.info("에폭 %d의 모델이 쓴 글: %s", trainer.current_epoch + 1, text)
+            logger.info("에폭 %d의 모델이 쓴 텍스트: %s", trainer.current_epoch + 1, text)
         for each in trainer.loggers:
             if isinstance(each, TensorBoardLogger):
                 each.experiment.add_text("samples", "\n\n".join(texts), trainer.global_step)

@@ -14,6 +14,12 @@ class BestCheckpoints(ModelCheckpoint):
     """Lightning's, which knows its files again where the folder was moved or copied,
     and does without those that are gone."""
 
+    def on_train_epoch_end(self, trainer, module):
+        before = set(self.best_k_models)
+        super().on_train_epoch_end(trainer, module)
+        for path in self.best_k_models.keys() - before:  # its name counts epochs from 0, people from 1
+            logger.info("에폭 %d의 체크포인트: %s", trainer.current_epoch + 1, Path(path).name)
+
     def load_state_dict(self, state_dict):
         here = {}
         for path, score in state_dict["best_k_models"].items():
@@ -31,7 +37,7 @@ class BestCheckpoints(ModelCheckpoint):
 
 
 class Patience(EarlyStopping):
-    """Lightning's, which waits as long as it is told now, and not as long as it was told before a run was broken off.
+    """Lightning's, with the patience that is given now, not the one from before the run was broken off.
 
     With a ``patience`` of 0 it waits to the end; it still counts, so that a run may go on with less.
     """

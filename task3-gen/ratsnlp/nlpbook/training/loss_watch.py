@@ -35,7 +35,7 @@ class LossGuard:
         self.average += (loss - self.average) / min(self.count, WINDOW)
         if not math.isfinite(loss) or self.average > self.lowest + SPIKE:
             raise UserError(
-                f"{step}걸음에서 학습을 멈췄습니다: loss가 {loss:.2f}까지 튀었습니다. "
+                f"{step}스텝에서 학습을 멈췄습니다: loss가 {loss:.2f}까지 치솟았습니다. "
                 "앞서 저장한 체크포인트는 그대로 있습니다. "
                 f"learning_rate({self.learning_rate})를 절반 이하로 줄이거나 warmup_ratio를 늘려 다시 학습하세요.")
         if self.count >= 20:

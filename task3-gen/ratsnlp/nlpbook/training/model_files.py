@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import Callback
 
 from ..errors import UserError
 from ..files import remove_files, whole_files, whole_folder
-from ..pretrained import load_config, load_tokenizer, save_tokenizer
+from ..pretrained import load_config, load_tokenizer, save_tokenizer, without_bars
 from ..run_folder import MODEL_FILES, MODEL_PREFIX, RunFolder
 from .checkpoint_io import check_weights
 
@@ -59,16 +59,15 @@ def check_same_model(folder: RunFolder, model, tokenizer) -> None:
 def save_model(folder: Path, model, tokenizer, state_dict: dict[str, torch.Tensor] | None = None) -> None:
     """``save_pretrained`` of model and tokenizer, whole or not at all; ``state_dict`` instead of the model's
     weights where it is given."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(folder, MODEL_FILES) as unfinished:
-        model.save_pretrained(unfinished, state_dict=state_dict)
+        with without_bars():
+            model.save_pretrained(unfinished, state_dict=state_dict)
         save_tokenizer(tokenizer, unfinished)
 
 
 def export_best(folder: RunFolder, model, tokenizer, best: Path) -> None:
     """Write the weights of the checkpoint ``best`` as a folder that other programs read."""
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
     state_dict = torch.load(best, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     save_model(
         folder.export, model, tokenizer,

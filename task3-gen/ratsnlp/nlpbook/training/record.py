@@ -48,12 +48,12 @@ class RunRecord(Callback):
         if self.record:
             if (versions, trainer.precision) != (self.record["versions"], self.record["precision"]):
                 logger.warning(
-                    "멈추기 전과 프로그램의 버전이나 정밀도가 달라, "
-                    "멈추지 않은 학습과 마지막 자리까지 같지는 않을 수 있습니다.")
+                    "중단하기 전과 프로그램의 버전이나 정밀도가 달라, "
+                    "중단하지 않은 학습과 결과가 마지막 자리까지 같지는 않을 수 있습니다.")
             self.record.update(
                 state="running",
                 resumed=[*self.record.get("resumed", []), {"at": now, "step": trainer.global_step}])
-            logger.info("%s: %d걸음부터 이어서 합니다.", self.folder.last.name, trainer.global_step)
+            logger.info("%s: %d스텝부터 이어서 합니다.", self.folder.last.name, trainer.global_step)
         else:
             dataset = trainer.train_dataloader.dataset
             self.record = {

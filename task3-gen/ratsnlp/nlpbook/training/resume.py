@@ -76,10 +76,10 @@ def _check_same_run(args, dataset, record: dict) -> None:
     if before != now:
         other = ", ".join(sorted(before ^ now))
         raise UserError(
-            f"special_tokens: 이 폴더의 학습과 특별한 토큰이 다릅니다: {other}. "
+            f"special_tokens: 이 폴더의 학습과 특수 토큰이 다릅니다: {other}. "
             "같은 토큰을 다시 지정하거나, 다른 폴더에서 새로 시작하세요.")
     if record["tokens_sha256"] != tokens_sha256(dataset):
         raise UserError(
-            f"{dataset.source}: 이 폴더의 학습이 배우던 글과 다릅니다"
-            "(글, 토크나이저, 나누는 방법 가운데 무엇이 바뀌었습니다). "
+            f"{dataset.source}: 이 폴더에서 학습하던 데이터와 다릅니다"
+            "(텍스트, 토크나이저, 나누는 방법 가운데 바뀐 것이 있습니다). "
             "되돌리거나, 다른 폴더에서 새로 시작하세요.")

@@ -49,7 +49,7 @@ class Trainer(pl.Trainer):
             if beginning.kind == "new" and not args.resume:
                 aside = folder.last_aside if beginning.unfinished else None
                 if aside:
-                    print(f"멈춘 학습의 {folder.last.name}를 {aside.name}로 옮기고 처음부터 학습합니다. "
+                    print(f"중단된 학습의 {folder.last.name}를 {aside.name}로 옮기고 처음부터 학습합니다. "
                           "이어서 하려면 이름을 되돌리고 --resume을 붙이세요.", file=sys.stderr)
                 folder.begin_anew(aside)
             folder.remove_unfinished()
