@@ -1,7 +1,7 @@
-"""Makes anew what the documents show of kogpt-mini: runs the commands and writes their results between the marks.
+"""Remake the figures of kogpt-mini in the documents: run the commands and write their results between the marks.
 
     make figures                                   # all of it
-    .venv/bin/python docs/figures.py compare       # one
+    python docs/figures.py compare                 # one
     make figures NSMC_ROOT=~/Korpora               # with the short rungs of the ladder
 
 A figure stands in a document between ``<!-- figure: NAME -->`` and ``<!-- /figure -->``. The rows of the ladder come
@@ -10,22 +10,28 @@ from ``output/ladder`` (``make ladder``); one that has no report there stays as 
 
 import doctest
 import json
+import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS, OUTPUT, LADDER = REPOSITORY / "task3-gen", REPOSITORY / "output" / "figures", REPOSITORY / "output" / "ladder"
 PAGES = ("README.md", "docs/differences.md", "docs/decoding.md", "task3-gen/kogpt-mini/README.md")
+SEED = 1  # of the first texts in the README, and of its picture
 MARKED = re.compile(r"(<!-- figure: ([\w-]+) -->\n)(.*?)(<!-- /figure -->)", re.DOTALL)
 RUNGS = {  # in output/ladder, as `make ladder` names them
     "untrained": "학습 전(무작위 가중치)", "pretrained": "사전 학습만", "scratch": "사전 학습 없이 NSMC로 파인튜닝",
-    "mini": "사전 학습하고 작은 말뭉치로 파인튜닝", "nsmc": "사전 학습하고 NSMC로 파인튜닝", "longer": "그것을 두 에폭",
-    "contrast": "한 에폭을 `--recipe contrast`로", "book": "한 에폭을 `--recipe book`으로(책의 길이 32토큰)"}
+    "mini": "사전 학습하고 작은 말뭉치로 파인튜닝", "nsmc": "사전 학습하고 NSMC로 파인튜닝",
+    "longer": "사전 학습하고 NSMC로 두 에폭 파인튜닝",
+    "contrast": "사전 학습하고 NSMC로 파인튜닝(`--recipe contrast`)",
+    "book": "사전 학습하고 NSMC로 파인튜닝(`--recipe book`, 책의 길이 32토큰)"}
 
 
 def run(script: str, *flags) -> str:
@@ -63,18 +69,82 @@ def demo(_) -> str:
     script = SCRIPTS / "train_gen-0.py"
     said = rf"\g<1>{seconds:.0f}\g<2>{epoch['val_loss']:.2f}"
     text, count = re.subn(
-        r"(CPU 두 코어에서 )\d+(초,\s+val_loss는 )[\d.]+", said, script.read_text(encoding="utf-8"))
+        r"(CPU\s두\s코어에서\s)\d+(초,\sval_loss는\s)[\d.]+", said, script.read_text(encoding="utf-8"))
     if count != 1:
-        raise SystemExit(f"{script}: 시간과 val_loss를 적은 줄을 찾지 못했습니다.")
+        raise SystemExit(f"{script}: 시간과 val_loss를 적은 줄이 없습니다.")
     script.write_text(text, encoding="utf-8")
     return table("| 명령 | 시간 | val_loss | 글자당 비트 |", [[
         "`task3-gen/train_gen-0.py` (작은 말뭉치 2,700개)", f"{seconds:.0f}초 (학습 {record['seconds']:.0f}초)",
         f"{epoch['val_loss']:.3f}", f"{epoch['val_bits_per_char']:.3f}"]])
 
 
-def compare(_) -> str:
+def demo_folder() -> Path:
+    """Where ``demo`` has trained a model."""
     if not (OUTPUT / "demo" / "train_record.json").is_file():
         trained("demo")
+    return OUTPUT / "demo"
+
+
+def first(_) -> str:
+    """A text for each control word, and the command that writes it."""
+    flags = ("--do_sample", "--top_p", 0.9, "--seed", SEED)
+    texts = [run("generate.py", "--model_name_or_path", demo_folder(), "--prompt", word, *flags).strip()
+             for word in ("긍정", "부정")]
+    quoted = " <br>\n> ".join(f"**{text[:2]}**{text[2:]}" for text in texts)
+    shown = "output/nsmc-gen/train_gen-by-kogpt-mini"  # where the README's reader has trained it
+    command = f"task3-gen/generate.py --model_name_or_path {shown} --prompt 긍정 {' '.join(map(str, flags))}"
+    return f"> {quoted}\n\n파인튜닝한 kogpt-mini가 생성한 텍스트입니다: `python {command}`\n"
+
+
+def pictures(before: str) -> str:
+    """docs/loss.png, the curve of five epochs, and docs/page.png, the page with an X-ray open."""
+    from PIL import Image
+
+    docs = REPOSITORY / "docs"
+    trained("curve", "--recipe", "standard", "--epochs", 5)
+    with tempfile.TemporaryDirectory() as folder:
+        shot = Path(folder, "page.png")
+        take_picture(shot, folder)
+        for source, target in ((OUTPUT / "curve" / "loss.png", docs / "loss.png"), (shot, docs / "page.png")):
+            with Image.open(source) as image:
+                image.convert("RGB").quantize(256).save(target, optimize=True)
+    return before
+
+
+def take_picture(file: Path, folder: str) -> None:
+    """Of the page that ``serve_gen-0.py`` serves, in Chromium; ``folder`` is for what the browser leaves behind."""
+    import koreanize_matplotlib
+    from selenium import webdriver
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    fonts = Path(koreanize_matplotlib.__file__).with_name("fonts")
+    config = Path(folder, "fonts.conf")
+    others = '<include ignore_missing="yes">/etc/fonts/fonts.conf</include>'
+    config.write_text(f"<fontconfig><dir>{fonts}</dir>{others}</fontconfig>", encoding="utf-8")
+    os.environ["FONTCONFIG_FILE"] = str(config)
+    command = [sys.executable, SCRIPTS / "serve_gen-0.py", "--downstream_model_dir", demo_folder(), "--port", "0"]
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in ("--headless=new", "--no-sandbox", "--window-size=1100,1340", f"--user-data-dir={folder}"):
+        options.add_argument(flag)
+    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, encoding="utf-8")
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        (address,) = re.findall(r"http://[\d.:]+", server.stdout.readline())
+        driver.get(f"{address}#{urlencode({'prompt': '긍정', 'top_p': 0.9, 'seed': SEED})}")
+        wait = WebDriverWait(driver, 60)
+        wait.until(lambda _: driver.find_element("id", "told").text)
+        driver.find_elements("css selector", "[data-token]")[2].click()
+        wait.until(lambda _: driver.find_elements("css selector", "[data-candidate]"))
+        driver.execute_script("window.scrollTo(0, 0)")
+        driver.save_screenshot(str(file))
+    finally:
+        driver.quit()
+        server.terminate()
+
+
+def compare(_) -> str:
+    demo_folder()
     told = run("compare_gen.py", "--downstream_model_dir", OUTPUT / "demo", "--samples", 500)
     texts, shares = told[: told.index("| |")].strip(), told[told.index("| |") :].strip()
     lines = []
@@ -98,8 +168,9 @@ def ways(_) -> str:
             ["`train_gen-0.py`"],
             ["`--epochs 2`", "--epochs", 2],
             ["`--recipe standard --epochs 2`", *standard],
-            ["`--recipe standard --epochs 2 --keep_control_words`: 빈 채로 시작", *standard, "--keep_control_words"],
-            ["`--recipe standard --epochs 2`, 에둘러 말하는 리뷰 1,398개만", *standard,
+            ["`--recipe standard --epochs 2 --keep_control_words`(제어 단어를 초기화하지 않음)", *standard,
+             "--keep_control_words"],
+            ["`--recipe standard --epochs 2`(감상을 돌려 말한 리뷰 1,398개만)", *standard,
              "--downstream_corpus_root_dir", half.parent, "--downstream_corpus_name", half.name]):
         record, _ = trained("way", *flags)
         told = run("compare_gen.py", "--downstream_model_dir", OUTPUT / "way", "--samples", 500)
@@ -114,8 +185,8 @@ def recipes(_) -> str:
                   "standard --epochs 2", "standard --epochs 2 --batch_size 32"):
         flags = f"--recipe {flags}"
         epoch = best(trained("recipe", *flags.split())[0])
-        rows.append(
-            [f"`task3-gen/train_gen-0.py {flags}`", f"{epoch['val_loss']:.3f}", f"{epoch['val_bits_per_char']:.3f}"])
+        rows.append([f"`python task3-gen/train_gen-0.py {flags}`", f"{epoch['val_loss']:.3f}",
+                     f"{epoch['val_bits_per_char']:.3f}"])
     return table("| 명령 | val_loss | val_bits_per_char |", rows)
 
 
@@ -155,9 +226,7 @@ def samples(before: str) -> str:
 
 def tuned(*flags) -> str:
     """What infer_gen-0.py prints of the model that ``demo`` trained, asked for 긍정."""
-    if not (OUTPUT / "demo" / "train_record.json").is_file():
-        trained("demo")
-    return run("infer_gen-0.py", "--downstream_model_dir", OUTPUT / "demo", "--input_sentence", "긍정", *flags)
+    return run("infer_gen-0.py", "--downstream_model_dir", demo_folder(), "--input_sentence", "긍정", *flags)
 
 
 def tour(_) -> str:
@@ -177,8 +246,8 @@ def knobs(_) -> str:
         named = re.sub(r"(do_sample=\w+|m(?:in|ax)_length=\d+)(, )?", "", setting["options"]).strip(", ")
         rows.append([setting["label"], f"`{named}`" if named else "", left,
                      *_of_knob(outcome["figures"])])
-    return table(
-        "| | | 남은 후보 | distinct-2 | 반복된 4-gram | 평균 길이(음절) | eos로 끝남 | 토큰당 로그확률 |", rows)
+    return table("| 설정 | 옵션 | 남은 후보 | distinct-2 | 반복된 4-gram | 평균 길이(음절) | eos로 끝남 "
+                 "| 토큰당 로그확률 |", rows)
 
 
 def _of_knob(of: dict) -> list[str]:
@@ -210,18 +279,18 @@ def speed(_) -> str:
 
     rows = [[f"텍스트 {row['texts']}개", f"{statistics.median(row['one']):.1f}초",
              f"{statistics.median(row['batch']):.1f}초", times(row["one"], row["batch"])] for row in told["tour"]]
-    tables = [table("| 열여섯 설정 | 하나씩 | 한 배치로 | |", rows)]
+    tables = [table("| 열여섯 설정 | 하나씩 | 한 배치로 | 속도 |", rows)]
     for name, sizes in told["tokens_per_second"].items():
         rows = [[way, *(cell for rates in sizes.values() for cell in (
             f"{statistics.median(rates[way]):,.0f}", times(rates[way], rates["transformers"])))]
             for way in sizes["1"]]
-        tables.append(table(f"| {name} | 배치 1: 토큰/초 | | 배치 16: 토큰/초 | |", rows))
+        tables.append(table(f"| {name} | 배치 1: 토큰/초 | 속도 | 배치 16: 토큰/초 | 속도 |", rows))
     shares = ", ".join(f"{kind} {share:.1%}" for kind, share in told["equal"].items())
-    return "\n".join([*tables, f"그리디 텍스트가 transformers와 같은 비율(kogpt-mini, 200개): {shares}\n"])
+    return "\n".join([*tables, f"그리디 서치의 텍스트가 transformers와 같은 비율(kogpt-mini, 200개): {shares}\n"])
 
 
 FIGURES = {function.__name__: function for function in (
-    demo, compare, ways, recipes, untouched, ladder, samples, tour, knobs, order, speed)}
+    demo, first, pictures, compare, ways, recipes, untouched, ladder, samples, tour, knobs, order, speed)}
 
 
 def write_examples() -> None:
@@ -245,7 +314,7 @@ def write_examples() -> None:
 def main(names: list[str]) -> None:
     unknown = set(names) - FIGURES.keys() - {"examples"}
     if unknown:
-        raise SystemExit(f"없는 그림: {', '.join(unknown)}. 있는 것: {', '.join([*FIGURES, 'examples'])}")
+        raise SystemExit(f"없는 이름: {', '.join(unknown)}. 쓸 수 있는 이름: {', '.join([*FIGURES, 'examples'])}")
     for name, function in FIGURES.items():
         for page in PAGES if not names or name in names else ():
             file = REPOSITORY / page

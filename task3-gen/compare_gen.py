@@ -1,8 +1,8 @@
-r"""파인튜닝 전과 후의 모델에게 긍정과 부정을 시켜 보고, 시킨 대로 쓴 비율을 비교합니다.
+r"""파인튜닝 전과 후의 모델이 '긍정'과 '부정'이라는 제어 단어를 얼마나 따르는지 비교합니다.
 
-배우는 것: 사전 학습한 모델은 '긍정'이 칭찬하는 리뷰를 시키는 말인 줄 모릅니다. 파인튜닝에서
-배웠는지는 val_loss만 보아서는 모르고, 여러 번 쓰게 해서 세어 보아야 압니다. 진짜 NSMC로 학습한
-분류기(task3-gen/data/judge)가 셉니다. 괄호는 95% 신뢰 구간이고, 많이 쓸수록 좁아집니다.
+배우는 것: 사전 학습한 모델은 '긍정'이 칭찬하는 리뷰를 쓰라는 지시인 줄 모릅니다. 파인튜닝으로
+배웠는지는 val_loss만 봐서는 모릅니다. 여러 번 쓰게 하고, NSMC 전체로 학습한 분류기가 같은 쪽으로
+분류한 비율을 봅니다(task3-gen/data/judge). 괄호는 95% 신뢰 구간이고, 많이 쓸수록 좁아집니다.
 
     python task3-gen/compare_gen.py                  # train_gen-0.py를 실행한 다음에
     python task3-gen/compare_gen.py --samples 500    # 더 정확하게
@@ -31,7 +31,7 @@ if __name__ == "__main__":
     args = nlpbook.load_arguments(GenerationCompareArguments)
     nlpbook.fetch_corpus(args)
 
-    # 1. 사람이 쓴 테스트 리뷰, 긍정과 부정을 가리는 분류기, 모델 둘
+    # 1. 사람이 쓴 테스트 리뷰, 긍정·부정 분류기, 모델 두 개
     corpus = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
     test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
     human = reviews_by_word(test, ("긍정", "부정"))
@@ -45,7 +45,7 @@ if __name__ == "__main__":
     for name, load in models.items():
         model, tokenizer = load()
         model = model.to(resolve_device())  # GPU가 있으면 GPU로
-        # 2. 쓰게 하고, 시킨 대로 썼는지 셉니다.
+        # 2. 텍스트를 생성하고 분류합니다. 분류 결과가 제어 단어와 같으면 ○, 다르면 ×입니다.
         control = {}
         for seed, word in enumerate(human, start=args.seed):
             samples = sample_texts(model, tokenizer, word, args.samples, seed, args.top_p)
@@ -56,11 +56,11 @@ if __name__ == "__main__":
                 print("  ○" if positive == (word == "긍정") else "  ×", sample.with_prompt)
         control["둘 다"] = combined_agreement(control)
 
-        # 3. 사람의 리뷰는 얼마나 아는지: 글자당 비트는 낮을수록 좋습니다.
+        # 3. 사람의 리뷰를 얼마나 잘 예측하는지: 글자당 비트는 낮을수록 좋습니다.
         bits = bits_per_character(model, tokenizer, test, args.batch_size)["bits_per_char"]
         rows.append((name, control, bits))
 
-    # 4. 나란히: 사람의 리뷰를 얼마나 맞히는지가 분류기의 한계입니다.
+    # 4. 비교: 분류기도 사람의 리뷰를 다 맞히지는 못합니다. 마지막 행이 그 비율입니다.
     print("\n| | 긍정 | 부정 | 둘 다 | 글자당 비트 |\n| --- | --- | --- | --- | --- |")
     for name, control, bits in rows:
         shares = " | ".join(f"{each['accuracy']:.1%}" for each in control.values())

@@ -98,7 +98,7 @@ def test_agreement_is_counted_per_word_and_together():
     both = combined_agreement({"긍정": positive, "부정": negative})
     assert (both["accuracy"], both["human_accuracy"]) == (5 / 6, 6 / 7)
     assert both["interval"] == wilson_interval(5, 6)
-    with pytest.raises(UserError, match="부정이 하나도 없어"):
+    with pytest.raises(UserError, match="부정 리뷰가 하나도 없어"):
         agreement(judge, "부정", ["지루하다"], [])
 
 

@@ -6,17 +6,17 @@ import json
 import pytest
 from helpers import REPOSITORY
 
-PAGE = """# 사다리
+PAGE = """# 단계별 비교
 
 <!-- figure: ladder -->
-| | 비트 | 시킨 대로 | distinct-2 | 반복 | 음절 | 끝냄 | 똑같음 | 길고 똑같음 |
+| | 비트 | 일치율 | distinct-2 | 반복 | 길이 | eos | 똑같음 | 길고 똑같음 |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | 사전 학습만 | 9.999 | 1.0% (0.0–2.0) | 0.1 | 1% | 1 | 1% | 1% | 1% |
-| 그것을 두 에폭 | 8.888 | 2.0% (1.0–3.0) | 0.2 | 2% | 2 | 2% | 2% | 2% |
+| 사전 학습하고 NSMC로 두 에폭 파인튜닝 | 8.888 | 2.0% (1.0–3.0) | 0.2 | 2% | 2 | 2% | 2% | 2% |
 | *사람이 쓴 테스트 리뷰* | | 3.0% | 0.3 | 3% | 3 | | 3% | 3% |
 <!-- /figure -->
 
-뒤의 글 9.999
+뒤의 텍스트 9.999
 """
 
 
@@ -44,10 +44,10 @@ def test_rungs_with_a_report_are_made_anew_and_the_others_kept(figures, tmp_path
     figures.main(["ladder"])
     text = (tmp_path / "docs" / "쪽.md").read_text(encoding="utf-8")
     assert "| 사전 학습만 | 3.457 | 50.0% (46.9–53.1) | 0.432 | 2.0% | 17.2 | 99.9% | 10.0% | 0.3% |\n" in text
-    assert "| 그것을 두 에폭 | 8.888 | 2.0% (1.0–3.0) |" in text
+    assert "| 사전 학습하고 NSMC로 두 에폭 파인튜닝 | 8.888 | 2.0% (1.0–3.0) |" in text
     assert "| *사람이 쓴 테스트 리뷰* |  | 86.9% | 0.432 | 2.0% | 17.2 |  | 0.0% | 0.3% |\n<!-- /figure -->" in text
-    assert text.startswith("# 사다리\n\n<!-- figure: ladder -->\n| | 비트")
-    assert text.endswith("\n\n뒤의 글 9.999\n")
+    assert text.startswith("# 단계별 비교\n\n<!-- figure: ladder -->\n| | 비트")
+    assert text.endswith("\n\n뒤의 텍스트 9.999\n")
     figures.main(["ladder"])
     assert (tmp_path / "docs" / "쪽.md").read_text(encoding="utf-8") == text
 
@@ -61,7 +61,7 @@ def test_examples_say_what_they_give_today(figures, tmp_path):
 
 
 def test_a_name_that_is_none_is_told(figures):
-    with pytest.raises(SystemExit, match="없는 그림: rung. 있는 것: demo, compare"):
+    with pytest.raises(SystemExit, match="없는 이름: rung. 쓸 수 있는 이름: demo, first, pictures, compare"):
         figures.main(["rung"])
 
 

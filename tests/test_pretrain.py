@@ -60,6 +60,6 @@ def test_the_bundled_model_is_small_half_precision_and_speaks_korean():
 
 def test_the_bundled_model_knows_the_test_reviews_as_well_as_its_card_says():
     card = (SCRIPTS / "kogpt-mini/README.md").read_text(encoding="utf-8")
-    (said,) = re.findall(r"^\| 글자마다 비트 \| ([\d.]+) \|", card, re.MULTILINE)
+    (said,) = re.findall(r"^\| 글자당 비트 \| ([\d.]+) \|", card, re.MULTILINE)
     measured = bits_per_character(*load_pretrained("kogpt-mini"), NsmcCorpus().get_examples(MINI, "test"))
     assert measured["bits_per_char"] == pytest.approx(float(said), abs=0.001)

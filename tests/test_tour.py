@@ -97,7 +97,7 @@ def test_text_length_end_and_what_cut_the_candidates(take):
     assert "토큰 11개 · 길이로 끝남 · " in told["[내 설정]"]
     assert re.search(r"후보 8,000 → (min_length 7,999 → )?top_k 4 → top_p [123] → 하나를 뽑음$", told["[내 설정]"])
     order = tour.order()
-    assert re.search(r"모델의 점수 8,000 → 최소 길이 \S+ → top-k 4 → top-p [123] → 뽑은 것 1", order)
+    assert re.search(r"모델의 점수 8,000 → 최소 길이 \S+ → top-k 4 → top-p [123] → 뽑은 토큰 1", order)
     assert order.index("최소 길이") < order.index("top-k") < order.index("top-p")
 
 

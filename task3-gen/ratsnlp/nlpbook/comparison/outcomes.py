@@ -1,4 +1,4 @@
-"""What came of a setting: its texts, what was left to choose from, and figures in which settings compare."""
+"""The outcome of a setting: its texts, the candidates that were left, and figures that compare settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ BATCH = 16  # texts: with KoGPT2's 51,200 tokens, 160 MB of logits
 class Outcome:
     """The texts of one setting and one model, from one seed or many.
 
-    ``texts`` begin with ``prompt``, ``candidates`` are the median of what each knob left, in the order in which they
-    acted.
+    ``texts`` begin with ``prompt``; ``candidates`` has the median number that each knob left, in the order in which
+    the knobs acted.
     """
 
     prompt: str
@@ -36,16 +36,17 @@ class Outcome:
     seconds: float | None = None
 
     def cuts(self) -> dict[str, float]:
-        """Of ``candidates`` the vocabulary and the knobs that left fewer than there were before."""
+        """Of ``candidates``, the vocabulary and the knobs that left fewer than before."""
         counts = [*self.candidates.items()]
         return dict(counts[:1] + [after for before, after in pairwise(counts) if after[1] < before[1]])
 
 
 def outcome(model, tokenizer, input_ids: torch.Tensor, texts: Sequence[torch.Tensor], trace: Trace,
             whole_sentences: bool = False) -> Outcome:
-    """Of texts (T,) that follow the prompt ``input_ids`` (1, T), and the trace of the calls that wrote them.
+    """The outcome of texts (T,) that begin with the prompt ``input_ids`` (1, T), and of the trace of the calls that
+    wrote them.
 
-    ``whole_sentences`` leaves off the last sentence of a text that the model did not end by itself.
+    ``whole_sentences`` drops the unfinished last sentence of a text that did not end with eos.
     """
     prompt, before = input_ids.shape[1], readable(tokenizer, input_ids[0])
     eos = model.generation_config.eos_token_id
@@ -60,10 +61,10 @@ def outcome(model, tokenizer, input_ids: torch.Tensor, texts: Sequence[torch.Ten
 
 def outcomes(model, tokenizer, input_ids: torch.Tensor, settings: Sequence[Setting],
              seeds: Sequence[int], whole_sentences: bool = False) -> list[Outcome]:
-    """What ``model`` writes by each setting, all in as few batches as can be, with figures.
+    """Generate with ``model`` by each setting, in as few batches as possible; returns the outcomes with figures.
 
-    A setting that does not draw has one text; its figures are of that text as often as there are seeds, since more of
-    them would be the same.
+    A setting that does not draw has one text; its figures count that text once for each seed, since every seed would
+    give the same.
     """
     runs = [Run(setting.fit(model, tokenizer), seeds if setting.options.draws else seeds[:1]) for setting in settings]
     with in_eval_mode(model), torch.inference_mode():
@@ -79,8 +80,8 @@ def outcomes(model, tokenizer, input_ids: torch.Tensor, settings: Sequence[Setti
 
 
 def figures(texts: Sequence[str], ended: Sequence[bool] | None, log_prob: float) -> dict[str, float]:
-    """How diverse ``texts`` are, beside what tells whether that compares: their number and length, the share that
-    ended with eos, and their mean log-probability a token under the model, in nats."""
+    """The diversity of ``texts``, the number and mean length of the texts, on which it depends, the share that ended
+    with eos, and the mean log-probability per token under the model (nats)."""
     return {
         "distinct_2": distinct(texts, 2), "repeated_4grams": repeated(texts, 4),
         "mean_syllables": sum(map(len, map(syllables, texts))) / len(texts),

@@ -1,4 +1,4 @@
-"""The report of a comparison: a page that needs nothing from elsewhere, and its figures as JSON."""
+"""The report of a comparison: a page that loads nothing else, and its figures as JSON."""
 
 import re
 import unicodedata
@@ -81,7 +81,7 @@ HOW_TO_READ = """<p>모델이 내놓는 것은 다음 토큰의 확률뿐입니�
 <li><b>␣</b> 토큰 앞의 빈칸</li>
 <li><mark>표시한 곳</mark> 같은 텍스트에서 앞에 나온 네 음절이 다시 나온 곳</li>
 <li><b>8,000 → top_k 50</b> 토큰 하나를 고를 때 남은 후보 수(중앙값)</li>
-<li><b>■</b> 모델이 스스로 끝냄, <b>…</b> 최대 길이에서 끊김</li>
+<li><b>■</b> eos로 끝남: 모델이 스스로 끝냄, <b>…</b> 길이로 끝남: 최대 길이에서 끊김</li>
 </ul>"""
 
 PICTURES = (  # id, title, the names of its pictures begin with, what to look at
@@ -136,13 +136,13 @@ def _tables(report: dict) -> str:
         parts.append(_wide(_table(report, number), f"수치 {model}"))
     outcomes = [outcome for setting in report["settings"] for outcome in setting["outcomes"]]
     if any(outcome["figures"]["texts"] > len(outcome["texts"]) for outcome in outcomes):
-        parts.append('<p class="note">뽑지 않는 설정은 언제나 같은 텍스트라, 같은 것 '
+        parts.append('<p class="note">뽑지 않는 설정은 언제나 같은 텍스트가 나오므로, 같은 텍스트 '
                      f"{report['samples']}개로 계산합니다.</p>")
     return "\n".join(parts)
 
 
 def _table(report: dict, number: int) -> str:
-    heads = ("설정", "distinct-2", "반복된 4-gram", "평균 길이(음절)", "스스로 끝남", "토큰당 로그확률", "남은 후보")
+    heads = ("설정", "distinct-2", "반복된 4-gram", "평균 길이(음절)", "eos로 끝남", "토큰당 로그확률", "남은 후보")
     human = report["human"][number]
     rows = [_row(f"◆ 사람의 리뷰 {human['texts']}개", human, "–", ' class="human"')]
     for place, setting in enumerate(report["settings"]):
@@ -212,7 +212,7 @@ def _texts(outcome: dict) -> str:
     came = Counter(zip(outcome["texts"], outcome["ended"], outcome["tokens"], strict=True))
     items = []
     for (text, ended, tokens), times in came.items():
-        told = ["■ 스스로 끝남" if ended else "… 길이로 끝남", f"{tokens}토큰"] + [f"{times}번"] * (times > 1)
+        told = ["■ eos로 끝남" if ended else "… 길이로 끝남", f"{tokens}토큰"] + [f"{times}번"] * (times > 1)
         prompt, rest = text[: outcome["prompt_characters"]], text[outcome["prompt_characters"] :]
         items.append(f"<li><b>{escape(prompt)}</b>{mark_repeats(rest)}<small>{' · '.join(told)}</small></li>")
     shown, folded = (f'<ul class="texts">{"".join(part)}</ul>' for part in (items[:SHOWN], items[SHOWN:]))

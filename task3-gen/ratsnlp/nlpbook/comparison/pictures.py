@@ -176,10 +176,10 @@ def scatter(points: Sequence[Point], every: Sequence[Point]) -> str:
         places.setdefault(place, []).append(label)
     parts = [
         f'<rect class="band" x="{left}" y="{top}" width="{band}" height="{bottom - top}"/>',
-        _text(left + band / 2, top - 10, "늘 (거의) 같은 텍스트" if band else "", "small strong middle"),
-        _text((left + band + width) / 2, height - 12, "distinct-2 (오른쪽일수록 다양한 텍스트)", "strong middle"),
+        _text(left + band / 2, top - 10, "항상 (거의) 같은 텍스트" if band else "", "small strong middle"),
+        _text((left + band + width) / 2, height - 12, "distinct-2 (오른쪽으로 갈수록 다양한 텍스트)", "strong middle"),
         f'<g transform="translate(14 {(top + bottom) / 2}) rotate(-90)">'
-        + _text(0, 0, "토큰당 로그확률 (위일수록 모델에게 뻔한 텍스트)", "strong middle") + "</g>"]
+        + _text(0, 0, "토큰당 로그확률 (위로 갈수록 모델에게 뻔한 텍스트)", "strong middle") + "</g>"]
     for tick in x_ticks:
         parts += [f'<path class="grid" d="M{across(tick):.1f} {top}V{bottom}"/>',
                   _text(across(tick), bottom + 19, f"{tick:g}", "small muted middle")]

@@ -1,4 +1,4 @@
-"""Figures for pictures: what a model gives, and a search takes, in the first steps after a prompt.
+"""Figures for the pictures: a model's probabilities and a search's choices in the first steps after a prompt.
 
 Each function takes the token ids (1, T) of a prompt and returns a dictionary that JSON can hold.
 """

@@ -1,4 +1,4 @@
-"""Pictures as PNG: what :mod:`.pictures` drew, with a Hangul font that is looked for and never left out."""
+"""Pictures as PNG: what :mod:`.pictures` drew, with a font that has Hangul; it is an error if there is none."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What many seeds give: a table of figures beside the human one, other models beside this one, and the report."""
+"""Results over many seeds: figures beside those of human reviews, other models beside this one, and the report."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def grid(tour: Tour, names: list[str], found: dict[str, list[Outcome]]) -> str:
 def tables(names: list[str], found: dict[str, list[Outcome]], human: list[dict], first: int, count: int) -> str:
     """The figures of every setting, and of what people wrote, a table a model."""
     lines = [wrap(
-        f"시드 {first}부터 {first + count - 1}까지 {count}개씩 썼을 때. 뽑지 않는 설정은 언제나 같은 텍스트라, 같은 것 "
-        f"{count}개로 계산합니다.", COLUMNS)]
+        f"시드 {first}부터 {first + count - 1}까지 {count}개씩 쓴 결과입니다. 뽑지 않는 설정은 언제나 같은 텍스트가 "
+        f"나오므로, 같은 텍스트 {count}개로 계산합니다.", COLUMNS)]
     for number, name in enumerate(names):
         rows = [row(label, came[number].figures) for label, came in found.items()]
         lines += ["", *([name] if len(names) > 1 else []), table([HEADER, *rows, row("사람의 리뷰", human[number])])]
     lines += ["", wrap(
-        "자르면 다양성만이 아니라 길이도 줄어듭니다. 짧으면 반복할 틈도 없으니, 세 숫자를 사람의 리뷰와 함께 보세요. "
+        "후보를 자르면 다양성뿐 아니라 길이도 줄어듭니다. 짧으면 반복도 적으니, 세 값을 사람의 리뷰와 함께 보세요. "
         "로그확률이 높다고 좋은 텍스트는 아닙니다. 사람의 리뷰보다 높으면 모델에게 그만큼 뻔한 텍스트입니다.", COLUMNS)]
     return "\n".join(lines)
 

@@ -106,7 +106,7 @@ class Tour:
         names = {spec.name: spec.metadata["korean"] for spec in DecodingOptions.specs(STEPS)}
         counts = [f"모델의 점수 {each.candidates['vocabulary']:,.0f}"]
         counts += [f"{names[name]} {count:,.0f}" for name, count in each.candidates.items() if name in names]
-        counts.append("뽑은 것 1" if self.settings[label].options.draws else "고른 것 1")
+        counts.append("뽑은 토큰 1" if self.settings[label].options.draws else "고른 토큰 1")
         return "\n".join([
             f"\n고르는 순서와 남은 후보({label}의 스텝 {each.tokens[0]}개의 중앙값)",
             wrap(" → ".join(counts), COLUMNS, INDENT),

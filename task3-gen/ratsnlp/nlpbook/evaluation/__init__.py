@@ -1,1 +1,1 @@
-"""The yardstick: how well a model knows real reviews, and how like real reviews are those that it writes."""
+"""Evaluation: how well a model predicts real reviews, and how close to real reviews those are that it writes."""

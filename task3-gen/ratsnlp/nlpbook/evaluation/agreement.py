@@ -1,4 +1,4 @@
-"""How often a judge takes a text for what was asked for."""
+"""How often the judge finds in a text the control word that the model was given."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,24 +12,24 @@ def reviews_by_word(examples: Iterable[GenerationExample], words: Sequence[str])
     """The texts of each control word, without it.
 
     Raises:
-        UserError: a word has none, so that there would be nothing to compare with.
+        UserError: a word has no review to compare with.
     """
     found = {word: [example.own_text for example in examples if example.control.startswith(word)] for word in words}
     for word, texts in found.items():
         if not texts:
-            raise UserError(f"테스트 리뷰 가운데 {word}이 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
+            raise UserError(f"테스트 리뷰에 {word} 리뷰가 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
     return found
 
 
 def agreement(judge: PolarityJudge, word: str, written: Sequence[str], human: Sequence[str]) -> dict:
-    """How many of the texts ``written`` after the control word ``word`` the judge takes for such,
-    with the 95 % interval of their share, and how many of those that people wrote under that label.
+    """Count the texts ``written`` after the control word ``word`` that the judge classifies as ``word``, with the
+    95 % interval of their share, and the reviews with that label that people wrote (``human``).
 
     Raises:
         UserError: there are no human texts to compare with.
     """
     if not human:
-        raise UserError(f"테스트 리뷰 가운데 {word}이 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
+        raise UserError(f"테스트 리뷰에 {word} 리뷰가 하나도 없어 비교할 수 없습니다. --limit을 늘리세요.")
     counts = {}
     for name, texts in (("written", written), ("human", human)):
         counts |= {name: len(texts), f"{name}_right": int((judge.says_positive(texts) == (word == "긍정")).sum())}

@@ -1,4 +1,4 @@
-"""How well a model knows real texts."""
+"""How well a model predicts real texts."""
 
 import math
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ WINDOW = 1024  # tokens of a text seen at a time by a model without a last posit
 @torch.no_grad()
 def bits_per_character(model, tokenizer, examples: Sequence[GenerationExample], batch_size: int = 64,
                        progress: Progress = iter) -> dict[str, float]:
-    """How surprised ``model`` is at ``examples``: ``bits_per_char`` and ``nats_per_token``,
-    and the tokens and characters counted.
+    """The loss of ``model`` on ``examples``: ``bits_per_char`` and ``nats_per_token``,
+    and the numbers of ``tokens`` and ``characters``.
 
-    Counted are the tokens after the control word and one eos, over the characters that those tokens cover: a figure
-    in which tokenizers and models compare. No text is cut off: one longer than the model's positions goes on in a
-    next window. No ``token_type_ids`` are fed, whatever the model was trained with. Source: Gao et al. (2020), "The
-    Pile", section 3.1.
+    The loss counts the tokens after the control word and one eos, and is divided by the characters that those tokens
+    cover: so models with different tokenizers compare. No text is truncated: one that is longer than the model's
+    positions continues in the next window. The model gets no ``token_type_ids``, however it was trained.
+    Source: Gao et al. (2020), "The Pile", section 3.1.
     """
     check_eos_token(tokenizer)
     store = TokenStore(examples, tokenizer, max_positions(model.config) or WINDOW, truncate=False)

@@ -1,4 +1,4 @@
-"""How like real texts a model's are: figures counted in Hangul syllables."""
+"""How close a model's texts are to real ones: figures counted in Hangul syllables."""
 
 import math
 import unicodedata
@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-LONG = 10  # syllables: of reviews as long as this, people hardly ever write one twice
+LONG = 10  # syllables: people hardly ever write a review of this length twice
 
 
 def syllables(text: str) -> str:
-    """The characters of ``text`` without white space, a Hangul syllable being one:
-    the units of what is counted below."""
+    """``text`` without white space, each Hangul syllable one character: the units that the figures below count."""
     return "".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -22,7 +21,7 @@ def ngrams(text: str, n: int) -> list[str]:
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
-    """Different n-grams of syllables, over all n-grams of all ``texts``: compare it between equally many texts alone.
+    """Different n-grams of syllables over all n-grams of all ``texts``. Compare it only between equally many texts.
 
     Source: Li et al. (2016), "A diversity-promoting objective function for neural conversation models", section 5.2.
     """
@@ -31,10 +30,9 @@ def distinct(texts: Sequence[str], n: int) -> float:
 
 
 def repeated(texts: Sequence[str], n: int = 4) -> float:
-    """The share of n-grams of syllables that stood in the same text before.
+    """The share of n-grams of syllables that occurred earlier in the same text, over all ``texts`` together.
 
-    Source: Welleck et al. (2020), "Neural text generation with unlikelihood training", section 6.1,
-    over all texts together.
+    Source: Welleck et al. (2020), "Neural text generation with unlikelihood training", section 6.1.
     """
     grams = [ngrams(text, n) for text in texts]
     return 1 - sum(len(set(each)) for each in grams) / max(sum(map(len, grams)), 1)
@@ -75,11 +73,9 @@ def self_bleu(texts: Sequence[str], n: int = 4) -> float:
 
 
 def verbatim(texts: Sequence[str], training: Iterable[str], least: int = 0) -> float:
-    """The share of ``texts`` that stand in ``training`` as they are, white space aside,
-    among those of ``least`` syllables and more.
+    """The share of the ``texts`` of ``least`` syllables or more that ``training`` contains, white space aside.
 
-    People write a short review like "굿" again and again: a copy of a longer one is what tells that a
-    model has learnt by heart.
+    People often write the same short review, like "굿". Copies of long reviews show that a model has memorized them.
     """
     known = {syllables(text) for text in training}
     judged = [text for text in map(syllables, texts) if len(text) >= least]
@@ -87,7 +83,7 @@ def verbatim(texts: Sequence[str], training: Iterable[str], least: int = 0) -> f
 
 
 def diversity(texts: Sequence[str], training: Iterable[str]) -> dict[str, float]:
-    """All of the above for ``texts``, and their mean length in syllables."""
+    """All figures above for ``texts``, and their mean length in syllables."""
     return {
         "distinct_1": distinct(texts, 1), "distinct_2": distinct(texts, 2), "repeated_4grams": repeated(texts, 4),
         "self_bleu": self_bleu(texts), "mean_syllables": sum(map(len, map(syllables, texts))) / max(len(texts), 1),
