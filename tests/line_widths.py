@@ -29,7 +29,7 @@ def lines(path: Path) -> Iterator[tuple[int, str, int]]:
             yield number, line, SHOWN if shown else ELSEWHERE
         elif line.startswith("```"):
             fence = None if fence else line
-        elif fence and fence != "```sh":
+        elif fence and fence not in ("```sh", "```bat"):
             yield number, line, SHOWN
 
 
