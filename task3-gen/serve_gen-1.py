@@ -1,7 +1,7 @@
-"""미세조정한 KoGPT2를 웹 페이지로 엽니다: http://127.0.0.1:9001
+"""파인튜닝한 KoGPT2를 웹 페이지에서 씁니다: http://127.0.0.1:9001
 
-배우는 것: 체크포인트에는 가중치만 있습니다. 설정으로 빈 모델을 만들고, 가중치를 부어 넣고, 글을
-받아 글을 돌려주는 함수 하나를 주면 웹 서비스가 됩니다.
+배우는 것: 체크포인트에는 가중치만 있습니다. 설정으로 모델을 만들어 가중치를 불러오고, 텍스트를
+입력받아 텍스트를 반환하는 함수 하나를 넘기면 웹 서비스가 됩니다.
 
     python task3-gen/serve_gen-1.py  # train_gen-1.py의 가장 좋은 체크포인트
     python task3-gen/serve_gen-1.py --host 0.0.0.0 --port 8080  # 다른 컴퓨터에서도 접속할 수 있게
@@ -31,21 +31,21 @@ if __name__ == "__main__":
         port=9001,
     )
 
-    # 1. 설정으로 빈 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 불러옵니다.
+    # 1. 설정으로 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 불러옵니다.
     from transformers import AutoModelForCausalLM
     config = load_config(args.model_name_or_dir)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
     model.load_state_dict(
         {name.removeprefix("model."): tensor for name, tensor in checkpoint.items()}, strict=True)
-    del checkpoint  # 파일을 놓아줍니다. 열어 둔 파일은 Windows에서 바꾸지도 지우지도 못합니다.
+    del checkpoint  # 파일을 닫습니다. Windows에서는 열려 있는 파일을 바꾸거나 지울 수 없습니다.
 
     # 2. 토크나이저
     tokenizer = load_tokenizer(args.model_name_or_dir, eos_token="</s>")
     model = use_special_tokens(model, tokenizer).eval().to(
         "cuda" if torch.cuda.is_available() else "cpu")
 
-    # 3. 글을 받아 글을 돌려주는 함수
+    # 3. 텍스트를 입력받아 텍스트를 반환하는 함수
     def inference_fn(prompt, min_length=10, max_length=50, top_p=1.0, top_k=50,
                      repetition_penalty=1.0, no_repeat_ngram_size=0, temperature=1.0):
         input_ids = encode_prompt(model, tokenizer, prompt, max_length)
@@ -63,7 +63,7 @@ if __name__ == "__main__":
             )
         return {"result": readable(tokenizer, generated_ids[0])}
 
-    # 4. 같은 일을 여러 사람에게: 여러 요청을 한 배치로 처리하고, 쓰는 대로 보냅니다.
+    # 4. 여러 사람이 함께 쓰도록, 여러 요청을 한 배치로 처리하고 토큰이 나오는 대로 보냅니다.
     service = inference_fn if args.engine == "book" else GenerationService(model, tokenizer, args)
 
     # 5. 웹 서비스

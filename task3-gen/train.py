@@ -1,7 +1,7 @@
-r"""내 글로 미세조정합니다: 한 줄에 글 하나인 텍스트, JSON Lines, CSV와 TSV, 텍스트 파일이 든 폴더.
+r"""내 글로 파인튜닝합니다: 한 줄에 하나씩 적은 .txt, JSON Lines, CSV, TSV, .txt 파일이 든 폴더.
 
-배우는 것: NSMC 대신 무엇이든 같은 방법으로 배웁니다. 긴 글은 창으로 나누어 한 글자도 버리지
-않습니다. 열 하나를 제어 단어로 붙이면 그 말로 시작하는 글을 쓰게 됩니다.
+배우는 것: NSMC 대신 어떤 텍스트든 같은 방법으로 학습합니다. 긴 텍스트는 block_size씩 나누어 한
+글자도 버리지 않습니다. 열 하나를 제어 단어로 붙이면 그 단어로 시작하는 텍스트를 쓰게 됩니다.
 
     python task3-gen/train.py --dataset_path my.txt --do_train
     python task3-gen/train.py --dataset_path reviews.csv --do_train \
@@ -9,9 +9,10 @@ r"""내 글로 미세조정합니다: 한 줄에 글 하나인 텍스트, JSON L
     python task3-gen/train.py --dataset_path my.txt --do_train --resume \
         --model_type skt/kogpt2-base-v2 --output_dir output/mine
 
---do_train이 없으면 모델과 글을 읽어 크기만 보여 줍니다. 결과는 output/fine_tuned_models에 생깁니다.
-그 안의 checkpoint-500 같은 폴더는 그 스텝의 모델이고 huggingface는 가장 좋은 모델입니다.
-infer_gen-0.py --pretrained_model_name output/fine_tuned_models/huggingface로 써 봅니다.
+--do_train이 없으면 모델과 텍스트를 읽어 크기만 보여 줍니다. 결과는 output/fine_tuned_models에
+저장됩니다. 그 안의 checkpoint-500은 그 스텝의 모델이고, huggingface는 가장 좋은 모델입니다.
+
+    python task3-gen/infer_gen-0.py --pretrained_model_name output/fine_tuned_models/huggingface
 """
 
 import sys
@@ -31,10 +32,10 @@ if __name__ == "__main__":
     nlpbook.set_seed(args)
     nlpbook.set_logger(args)
 
-    # 1. 모델과 토크나이저: 특별한 토큰이 있으면 여기서 더합니다.
+    # 1. 모델과 토크나이저: --special_tokens가 있으면 토크나이저와 임베딩에 추가합니다.
     model, tokenizer = load_model_and_tokenizer(text_args)
 
-    # 2. 글: 토큰 번호만 기억에 남기고, 일부는 배우지 않고 재는 데 씁니다.
+    # 2. 텍스트: 토큰 번호만 메모리에 두고, 일부는 학습하지 않고 평가하는 데 씁니다.
     train_dataset, val_dataset = load_text_datasets(text_args, tokenizer)
     if not text_args.do_train:
         print("학습하려면 --do_train을 붙이세요.")
@@ -47,7 +48,7 @@ if __name__ == "__main__":
                                 sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
                                 collate_fn=nlpbook.data_collator)
 
-    # 3. 태스크와 학습: NSMC와 똑같습니다.
+    # 3. 태스크와 학습: NSMC와 같습니다.
     from ratsnlp.nlpbook.generation import GenerationTask
 
     task = GenerationTask(model, args)

@@ -1,14 +1,14 @@
-"""kogpt-mini를 영화 리뷰(NSMC)로 미세조정합니다.
+"""kogpt-mini를 영화 리뷰(NSMC)로 파인튜닝합니다.
 
-배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 맞히는 법을 배웁니다. 리뷰 앞에
-'긍정'이나 '부정'을 붙여 두면, 그 말로 시작하는 글을 이어 쓰게 됩니다.
+배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 예측하도록 학습합니다. 리뷰 앞에
+'긍정'이나 '부정'을 붙여 학습하면, 그 단어로 시작하는 리뷰를 이어 쓰게 됩니다.
 
-    python task3-gen/train_gen-0.py                  # 아래 설정대로
-    python task3-gen/train_gen-0.py --epochs 2       # 설정 하나를 바꿔서
+    python task3-gen/train_gen-0.py                  # 아래 설정대로 학습
+    python task3-gen/train_gen-0.py --epochs 2       # 설정 하나를 바꿔서 학습
     python task3-gen/train_gen-0.py 설정.json        # {"epochs": 1, "batch_size": 16}
 
-저장소에 든 작은 모델과 작은 말뭉치를 쓰므로 노트북에서 인터넷 없이 됩니다. CPU 두 코어에서 51초,
-val_loss는 4.69였습니다. 다음은 compare_gen.py, infer_gen-0.py, serve_gen-0.py입니다.
+저장소에 든 작은 모델과 말뭉치를 쓰므로 인터넷 없이 노트북 PC에서 실행할 수 있습니다. CPU 두
+코어에서 51초, val_loss는 4.69였습니다. 다음은 compare_gen.py, infer_gen-0.py, serve_gen-0.py입니다.
 """
 
 from ratsnlp import nlpbook
@@ -31,11 +31,11 @@ if __name__ == "__main__":
         downstream_corpus_root_dir=nlpbook.BUNDLED_DATA,  # 작은 말뭉치. NSMC 전체라면 ~/Korpora
         downstream_corpus_name="mini",  # NSMC 전체라면 nsmc(명령은 README.md)
         downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini",
-        max_seq_length=96,  # 리뷰의 99.9%가 다 들어갑니다. 짧은 배치는 짧게 계산해 손해가 없습니다.
-        batch_size=64,  # 책의 두 배: 1할쯤 빠르고 결과는 거의 같습니다(docs/differences.md).
-        learning_rate=5e-4,  # 모델이 작을수록 크게 움직여도 됩니다(KoGPT2는 5e-5).
-        epochs=1,  # 더 보면 말뭉치를 더 잘 알게 되지만, 이미 알던 다른 리뷰를 잊습니다.
-        recipe="contrast",  # 같은 리뷰가 다른 제어 단어 뒤에서는 덜 나오게: 시킨 말을 잘 따릅니다.
+        max_seq_length=96,  # 리뷰의 99.9%가 잘리지 않습니다. 짧은 배치는 짧게 계산합니다.
+        batch_size=64,  # 책의 두 배: 10%쯤 빠르고 결과는 거의 같습니다(docs/differences.md).
+        learning_rate=5e-4,  # 모델이 작을수록 큰 값을 쓸 수 있습니다(KoGPT2는 5e-5).
+        epochs=1,  # 더 학습하면 이 말뭉치에는 더 맞지만, 사전 학습한 다른 리뷰를 잊습니다.
+        recipe="contrast",  # 같은 리뷰가 다른 제어 단어 뒤에서는 덜 나오게 합니다.
         seed=7,
     )
     nlpbook.set_seed(args)
@@ -52,17 +52,17 @@ if __name__ == "__main__":
                                   sampler=training_sampler(train_dataset, args),
                                   collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 측정합니다.
+    # 3. 검증 데이터: 학습하지 않은 리뷰로 에폭마다 val_loss를 계산합니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
     val_dataloader = DataLoader(val_dataset, batch_size=args.batch_size,
                                 sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
                                 collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 4. 모델과 태스크: 긍정과 부정은 '최고', '최악'처럼 뜻이 가까운 낱말들의 평균에서 시작합니다.
+    # 4. 모델과 태스크: 긍정과 부정의 임베딩은 '최고', '최악' 같은 단어들의 평균에서 시작합니다.
     model = load_model(args.pretrained_model_name, tokenizer)
     if not args.keep_control_words:
         initialize_control_words(model, tokenizer, corpus.control_words)
-    from ratsnlp.nlpbook.generation import GenerationTask  # Lightning까지 불러오는 데 몇 초
+    from ratsnlp.nlpbook.generation import GenerationTask  # Lightning을 불러오는 데 몇 초
     task = GenerationTask(model, args)
 
     # 5. 학습: 에폭이 끝날 때마다 가장 좋은 체크포인트를 남깁니다.

@@ -1,14 +1,14 @@
-"""Polyglot-Ko 1.3B를 영화 리뷰(NSMC)로 미세조정합니다.
+"""Polyglot-Ko 1.3B를 영화 리뷰(NSMC)로 파인튜닝합니다.
 
-배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 맞히는 법을 배웁니다. 리뷰 앞에
-'긍정'이나 '부정'을 붙여 두면, 그 말로 시작하는 글을 이어 쓰게 됩니다.
+배우는 것: 문장 생성 모델은 앞의 토큰들을 보고 다음 토큰을 예측하도록 학습합니다. 리뷰 앞에
+'긍정'이나 '부정'을 붙여 학습하면, 그 단어로 시작하는 리뷰를 이어 쓰게 됩니다.
 
-    python task3-gen/train_gen-3.py                  # 아래 설정대로
-    python task3-gen/train_gen-3.py --epochs 1       # 설정 하나를 바꿔서
+    python task3-gen/train_gen-3.py                  # 아래 설정대로 학습
+    python task3-gen/train_gen-3.py --epochs 1       # 설정 하나를 바꿔서 학습
     python task3-gen/train_gen-3.py 설정.json        # {"epochs": 1, "batch_size": 16}
 
 모델(13억 매개변수)은 처음 한 번 내려받습니다. 가중치, 그래디언트, 옵티마이저가 매개변수당 16바이트,
-모두 약 21GB이고 계산에 더 쓰므로, 32GB GPU를 권합니다(계산한 값). 다음은 infer_gen-3.py입니다.
+모두 약 21GB이고 활성값에 더 쓰므로, 32GB GPU를 권합니다(계산한 값). 다음은 infer_gen-3.py입니다.
 """
 
 from ratsnlp import nlpbook
@@ -31,10 +31,10 @@ if __name__ == "__main__":
         pretrained_model_name="EleutherAI/polyglot-ko-1.3b",
         downstream_corpus_name="nsmc",  # ~/Korpora/nsmc에 없으면 내려받습니다.
         downstream_model_dir=nlpbook.OUTPUT / "nsmc-gen/train_gen-by-polyglot-ko-1.3b",
-        max_seq_length=96,  # 리뷰의 99.9%가 다 들어갑니다. 짧은 배치는 짧게 계산해 손해가 없습니다.
+        max_seq_length=96,  # 리뷰의 99.9%가 잘리지 않습니다. 짧은 배치는 짧게 계산합니다.
         batch_size=16 if torch.cuda.is_available() else 1,  # 가중치와 옵티마이저가 크므로 작게
-        learning_rate=1e-5,  # 큰 모델은 이미 많이 알고 있으므로 조금만 움직입니다.
-        epochs=1,  # 큰 모델은 리뷰 15만 개를 한 번 보면 충분히 배우고, 더 보면 외웁니다.
+        learning_rate=1e-5,  # 큰 모델은 이미 많이 학습했으므로 가중치를 조금씩만 바꿉니다.
+        epochs=1,  # 큰 모델은 리뷰 15만 개를 한 번 보면 충분히 배우고, 더 보면 외웁니다(과적합).
         seed=7,
     )
     nlpbook.set_seed(args)
@@ -51,17 +51,17 @@ if __name__ == "__main__":
                                   sampler=training_sampler(train_dataset, args),
                                   collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 3. 검증 데이터: 배우지 않은 리뷰로 에폭마다 val_loss를 측정합니다.
+    # 3. 검증 데이터: 학습하지 않은 리뷰로 에폭마다 val_loss를 계산합니다.
     val_dataset = GenerationDataset(args=args, corpus=corpus, tokenizer=tokenizer, mode="test")
     val_dataloader = DataLoader(val_dataset, batch_size=args.batch_size,
                                 sampler=nlpbook.LengthGroupedSampler(val_dataset, args),
                                 collate_fn=nlpbook.data_collator, num_workers=args.cpu_workers)
 
-    # 4. 모델과 태스크: 긍정과 부정은 '최고', '최악'처럼 뜻이 가까운 낱말들의 평균에서 시작합니다.
+    # 4. 모델과 태스크: 긍정과 부정의 임베딩은 '최고', '최악' 같은 단어들의 평균에서 시작합니다.
     model = load_model(args.pretrained_model_name, tokenizer)
     if not args.keep_control_words:
         initialize_control_words(model, tokenizer, corpus.control_words)
-    from ratsnlp.nlpbook.generation import GenerationTask  # Lightning까지 불러오는 데 몇 초
+    from ratsnlp.nlpbook.generation import GenerationTask  # Lightning을 불러오는 데 몇 초
     task = GenerationTask(model, args)
 
     # 5. 학습: 에폭이 끝날 때마다 가장 좋은 체크포인트를 남깁니다.

@@ -31,7 +31,7 @@ def nsmc() -> Path:
     """The folder of the real NSMC."""
     folder = Path(os.environ.get("NSMC_ROOT", SHARED / "data")) / "nsmc"
     if not (folder / "ratings_train.txt").is_file():
-        pytest.skip(f"진짜 NSMC가 {folder}에 없습니다. NSMC_ROOT로 알려 주면 시험합니다.")
+        pytest.skip(f"NSMC 전체가 {folder}에 없습니다. NSMC_ROOT로 알려 주면 테스트합니다.")
     return folder
 
 
@@ -41,7 +41,7 @@ def hub() -> Path:
     random weights."""
     source = Path(os.environ.get("HUB_ROOT", SHARED / "hub"))
     if not source.is_dir():
-        pytest.skip(f"허브 모델의 설정과 토크나이저가 {source}에 없습니다. HUB_ROOT로 알려 주면 시험합니다.")
+        pytest.skip(f"허브 모델의 설정과 토크나이저가 {source}에 없습니다. HUB_ROOT로 알려 주면 테스트합니다.")
     from transformers import AutoConfig, AutoModelForCausalLM
 
     narrow = {

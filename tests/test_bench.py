@@ -63,9 +63,9 @@ def test_table_and_json_tell_the_same_of_every_rung_and_rival(bench, in_process,
     assert headline["book_seconds"] == told["book"]["seconds"]
     reached = [point["seconds"] for point in headline["way"] if point["bits"] <= headline["bits_per_char"]]
     assert headline["standard_seconds"] == (reached[0] if reached else None)
-    assert ("배 빨리" in printed) == (reached > [0])
+    assert ("배 빠릅니다" in printed) == (reached > [0])
     assert ("학습 전의 모델이 이미" in printed) == (reached[:1] == [0])
-    assert not headline["speedup"] or f": {headline['speedup']:.1f}배 빨리" in printed
+    assert not headline["speedup"] or f": {headline['speedup']:.1f}배 빠릅니다" in printed
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ TOLERANCE = {"rtol": 0, "atol": 1e-4}
 def genuine_python() -> str:
     python = os.environ.get("GENUINE_RATSNLP_PYTHON")
     if not python:
-        pytest.skip("ratsnlp 1.0.53이 있는 파이썬을 GENUINE_RATSNLP_PYTHON으로 알려 주면 시험합니다"
+        pytest.skip("ratsnlp 1.0.53이 있는 파이썬을 GENUINE_RATSNLP_PYTHON으로 알려 주면 테스트합니다"
                     "(tests/genuine/record.py 참고).")
     return python
 

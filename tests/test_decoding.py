@@ -68,7 +68,7 @@ def test_the_prompts_last_space_is_left_to_the_next_token(bundled):
 
 
 @pytest.mark.parametrize(("prompt", "max_length", "message"), [
-    ("", 50, "빈 글"), (" \n", 50, "빈 글"), ("가나다라 " * 100, 50, "자리가 없습니다"),
+    ("", 50, "빈 프롬프트"), (" \n", 50, "빈 프롬프트"), ("가나다라 " * 100, 50, "자리가 없습니다"),
     ("긍정", 1, "자리가 없습니다"), ("긍정", 257, "256 이하여야 하는데 257"),
 ])
 def test_a_prompt_that_does_not_fit_is_told(bundled, prompt, max_length, message):
@@ -79,9 +79,11 @@ def test_a_prompt_that_does_not_fit_is_told(bundled, prompt, max_length, message
 def test_new_tokens_have_to_fit_behind_the_prompt(bundled):
     length = encode_prompt(*bundled, "긍정 이 영화는", max_new_tokens=200).shape[1]
     assert encode_prompt(*bundled, "긍정 이 영화는", max_new_tokens=256 - length).shape[1] == length
-    with pytest.raises(UserError, match=rf"{length}토큰이라 이 모델의 위치\(256개\)에 새 토큰 {257 - length}개를"):
+    told = rf"{length}토큰이라 이 모델의 최대 길이\(256토큰\)에 새 토큰 {257 - length}개를"
+    with pytest.raises(UserError, match=told):
         encode_prompt(*bundled, "긍정 이 영화는", max_new_tokens=257 - length)
-    with pytest.raises(UserError, match="^max_new_tokens: 이 모델의 위치는 256개라 255 이하여야 하는데 256입니다.$"):
+    told = "^max_new_tokens: 이 모델의 최대 길이는 256토큰이라 255 이하여야 하는데 256입니다.$"
+    with pytest.raises(UserError, match=told):
         encode_prompt(*bundled, "긍정", max_new_tokens=256)
 
 
@@ -163,5 +165,5 @@ def test_lengths_follow_a_model_of_few_positions(tokenizer):
     for setting in SETTINGS:
         assert setting.fit(model)["max_length"] == 32
         assert model.generate(input_ids, **setting.fit(model)).shape[1] <= 32
-    with pytest.raises(UserError, match="max_length: 이 모델의 위치는 32개라 32 이하여야 하는데 50입니다"):
+    with pytest.raises(UserError, match="max_length: 이 모델의 최대 길이는 32토큰이라 32 이하여야 하는데 50입니다"):
         encode_prompt(model, tokenizer, "긍정", 50)

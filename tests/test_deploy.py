@@ -94,10 +94,10 @@ def test_other_addresses_and_methods(client):
 
 def test_a_user_error_of_the_inference_is_a_400_and_a_bug_a_500():
     def inference_fn(prompt, **_):
-        raise UserError("주어진 글이 깁니다.") if prompt == "길다" else RuntimeError("a secret path")
+        raise UserError("프롬프트가 깁니다.") if prompt == "길다" else RuntimeError("a secret path")
 
     client = get_web_service_app(inference_fn).test_client()
-    assert client.post("/api", json={"prompt": "길다"}).get_json()["error"] == "주어진 글이 깁니다."
+    assert client.post("/api", json={"prompt": "길다"}).get_json()["error"] == "프롬프트가 깁니다."
     response = client.post("/api", json={"prompt": "벌레"})
     assert response.status_code == 500
     assert "secret" not in response.get_data(as_text=True)

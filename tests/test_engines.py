@@ -12,7 +12,7 @@ from ratsnlp.nlpbook.generation import DecodingOptions, Predictor, load_pretrain
 from ratsnlp.nlpbook.generation.engines import Ctranslate2, engine_folder
 from ratsnlp.nlpbook.paths import KOGPT_MINI, OUTPUT
 
-INSTALL = "ctranslate2가 없습니다. python -m pip install -r requirements-ctranslate2.txt로 설치하면 시험합니다."
+INSTALL = "ctranslate2가 없습니다. python -m pip install -r requirements-ctranslate2.txt로 설치하면 테스트합니다."
 PROMPTS = ["긍정", "부정", "이 영화는", "배우들의 연기가 정말 좋았고", "ㅋㅋ 이게 뭐야", "1점도 아깝다", "긍정 😂 감동"]
 
 

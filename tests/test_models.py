@@ -113,7 +113,7 @@ def test_code_in_an_old_style_pickle_does_not_run(model, tmp_path):
 @pytest.mark.parametrize("name", ["skt/kogpt2-base-v3", "/없는/폴더", "그냥 글"])
 def test_an_unreachable_hub_is_one_line(name):
     for load in (load_tokenizer, load_pretrained, load_config):
-        with pytest.raises(UserError, match="허브에 닿지 않습니다.*--pretrained_model_name kogpt-mini") as caught:
+        with pytest.raises(UserError, match="허브에 연결할 수 없습니다.*--pretrained_model_name kogpt-mini") as caught:
             load(name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -149,7 +149,7 @@ def test_a_tokenizer_of_another_model_is_refused(tiny_folder, tokenizer, tmp_pat
     config = tiny_config("gpt2", tokenizer)
     config.vocab_size = 100
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="1,200개인데 모델의 임베딩은 100줄"):
+    with pytest.raises(UserError, match="1,200개인데 모델의 임베딩은 100행"):
         load_model(str(tmp_path), load_tokenizer(str(tiny_folder)))
 
 

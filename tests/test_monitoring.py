@@ -50,10 +50,10 @@ def test_weights_that_are_no_numbers_are_never_written(make_args, tmp_path, monk
 def test_the_model_is_seen_learning(make_args, tmp_path, caplog):
     with caplog.at_level("INFO", logger="ratsnlp"):
         run_fit(make_args(epochs=3, logging_steps=2))
-    told = [record.getMessage() for record in caplog.records if "모델이 쓴 글" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "모델이 쓴 텍스트" in record.getMessage()]
     assert len(told) == 6
     assert {line.split()[1] for line in told} == {"1의", "2의", "3의"}
-    assert sum("글: 긍정" in line for line in told) == sum("글: 부정" in line for line in told) == 3
+    assert sum("텍스트: 긍정" in line for line in told) == sum("텍스트: 부정" in line for line in told) == 3
     events = EventAccumulator(str(next((tmp_path / "out/tensorboard").rglob("events.*")).parent)).Reload()
     assert len(events.Tensors("samples/text_summary")) == 3
     assert [event.step for event in events.Scalars("loss")] == [1, 3, 5, 7, 9, 11, 13, 15, 17]  # counted from 0

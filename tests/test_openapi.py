@@ -24,7 +24,7 @@ from ratsnlp.nlpbook.serving.service import GenerationService
 # string is in its bounds: such a request keeps to the document and is a 400 all the same.
 CHECKS = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400"]}}
 BEYOND_JSON_SCHEMA = (
-    r"min_\w+: max_\w+\(N\) 이하|.*max_\w+\(N\)에 이어 쓸 자리|.*위치\(N개\)|prefix: 쓸 수 있는 새 토큰|"
+    r"min_\w+: max_\w+\(N\) 이하|.*max_\w+\(N\)에 이어 쓸 자리|.*최대 길이\(N토큰\)|prefix: 쓸 수 있는 새 토큰|"
     "n: 프롬프트 N개")
 
 service = echo_service()

@@ -140,21 +140,21 @@ def test_whether_a_text_ended_and_whole_sentences(bundled):
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda p: p.predict_batch(["긍정", " \n"]), "^prompts 2번째: 빈 글은"),
-    (lambda p: p.predict_single(""), "^빈 글은"),
-    (lambda p: p.predict_batch(["긍정", None]), "^prompts 2번째: 글이어야 하는데 None입니다"),
+    (lambda p: p.predict_batch(["긍정", " \n"]), "^prompts 2번째: 빈 프롬프트는"),
+    (lambda p: p.predict_single(""), "^빈 프롬프트는"),
+    (lambda p: p.predict_batch(["긍정", None]), "^prompts 2번째: 문자열이어야 하는데 None입니다"),
     (lambda p: p.predict_batch("긍정"), "^prompts: 프롬프트의 목록"),
     (lambda p: p.predict_batch(["긍정"], batch_size=0), "^batch_size: 1 이상이어야 하는데 0"),
-    (lambda p: p.predict_batch(["긍정", "가 " * 90]), r"^prompts 2번째: 주어진 글이 \d+토큰이라 이 모델의 위치"),
+    (lambda p: p.predict_batch(["긍정", "가 " * 90]), r"^prompts 2번째: 프롬프트가 \d+토큰이라 이 모델의 최대 길이"),
     (lambda p: p.predict_batch(["긍정", "이 영화는 " * 4], max_length=5), r"^prompts 2번째: .*max_length\(5\)에"),
     (lambda p: p.predict_single("긍정", max_new_tokens=64), "63 이하여야 하는데 64"),
-    (lambda p: p.predict_single("긍정", max_length=65), "max_length: 이 모델의 위치는 64개라 64 이하여야"),
+    (lambda p: p.predict_single("긍정", max_length=65), "max_length: 이 모델의 최대 길이는 64토큰이라 64 이하여야"),
     (lambda p: p.predict_single("긍정", topp=0.9), "^topp: 없는 옵션입니다. 혹시 top_p인가요?"),
     (lambda p: p.predict_single("긍정", 글=1), "^글: 없는 옵션입니다. 쓸 수 있는 이름: do_sample, "),
     (lambda p: p.predict_single("긍정", top_p=2.0), "^top_p: 0보다 크고 1 이하여야"),
     (lambda p: p.predict_single("긍정", seed=-1), "^seed: 0 이상"),
     (lambda p: p.predict_single("긍정", num_beams=2, write=print), "^write: "),
-    (lambda p: p.predict_single("\ud83d"), "올바른 유니코드 글이 아닙니다"),
+    (lambda p: p.predict_single("\ud83d"), "올바른 유니코드 텍스트가 아닙니다"),
     (lambda p: Predictor(p.model, p.tokenizer, "gpu"), "^device: "),
 ])
 def test_a_mistake_is_one_line(tiny_folder, call, message):
@@ -240,7 +240,7 @@ def test_an_encoder_decoder_model_reads_each_prompt_as_if_it_were_alone(tokenize
         assert readable(tokenizer, alone).strip() == text
     samples = [part[2] for batch in predictor.batches(prompts, show_progress=False, **knobs) for part in batch]
     assert not all(sample.ended for sample in samples)  # though the model's own settings put eos at the last place
-    with pytest.raises(UserError, match="위치.64개.를 넘습니다"):
+    with pytest.raises(UserError, match="최대 길이.64토큰.를 넘습니다"):
         predictor.predict_single("가나 " * 60)
     with pytest.raises(UserError, match="with_prompt: "):
         predictor.predict_single("긍정", with_prompt=True)

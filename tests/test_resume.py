@@ -129,7 +129,7 @@ def test_a_run_with_other_data_is_refused(make_args, tmp_path, monkeypatch):
     file = tmp_path / "slice/ratings_train.txt"
     before = file.read_bytes()
     file.write_bytes(before.replace(b"\t1\n", b"\t0\n", 1))
-    with pytest.raises(UserError, match="배우던 글과 다릅니다"):
+    with pytest.raises(UserError, match="학습하던 데이터와 다릅니다"):
         fit(args)
     file.write_bytes(before)
     for free in ({"save_steps": 5}, {"logging_steps": 3}, {"save_top_k": 2}):

@@ -115,7 +115,7 @@ def test_special_tokens_that_are_missing_on_resume_are_named(tmp_path, tiny_fold
         save_steps=3, do_train=True)
     text_run(args, monkeypatch)
     for tokens, named in (((), "#가#, #나#"), (("#가#",), "#나#"), (("#가#", "#나#", "#다#"), "#다#")):
-        with pytest.raises(UserError, match=f"^special_tokens: 이 폴더의 학습과 특별한 토큰이 다릅니다: {named}. "):
+        with pytest.raises(UserError, match=f"^special_tokens: 이 폴더의 학습과 특수 토큰이 다릅니다: {named}. "):
             text_run(replace(args, resume=True, special_tokens=tokens))
     text_run(replace(args, resume=True))
     assert record_of(tmp_path / "out")["state"] == "finished"

@@ -375,7 +375,7 @@ def test_a_gpu_that_is_too_small_for_all_is_shared_in_turns(service, monkeypatch
     assert at_once(*[lambda body=body: service(**body)["result"] for body in bodies]) == expected
     fail_on(service, monkeypatch, error, lambda rows: True)
     monkeypatch.setattr(type(service.engine.model), "forward", mock.Mock(side_effect=error))  # of model.generate
-    with pytest.raises(OutOfMemory, match="GPU 메모리가 모자랍니다"):
+    with pytest.raises(OutOfMemory, match="GPU 메모리가 부족합니다"):
         service("긍정")
     client = get_web_service_app(service).test_client()
     for body in ({}, {"num_beams": 2}):

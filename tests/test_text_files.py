@@ -119,13 +119,13 @@ def test_hangul_is_composed_wherever_it_comes_in(tmp_path, tiny_folder, monkeypa
 def test_a_label_is_a_text_or_an_integer(tmp_path, label):
     (tmp_path / "a.jsonl").write_text(
         f'{{"text": "가", "mood": 3}}\n{{"text": "나", "mood": {label}}}\n', encoding="utf-8")
-    with pytest.raises(UserError, match="a.jsonl 2번째 줄: mood 값은 비어 있지 않은 글이나 정수여야 하는데"):
+    with pytest.raises(UserError, match="a.jsonl 2번째 줄: mood 값은 비어 있지 않은 문자열이나 정수여야 하는데"):
         texts(tmp_path / "a.jsonl", "text", "mood")
 
 
 def test_an_empty_label_of_a_table_is_none(tmp_path):
     (tmp_path / "a.csv").write_text("text,mood\n가,기쁨\n나,\n", encoding="utf-8")
-    with pytest.raises(UserError, match="a.csv 3번째 줄: mood 값은 비어 있지 않은 글이나 정수여야 하는데 ''"):
+    with pytest.raises(UserError, match="a.csv 3번째 줄: mood 값은 비어 있지 않은 문자열이나 정수여야 하는데 ''"):
         texts(tmp_path / "a.csv", "text", "mood")
 
 
@@ -135,7 +135,7 @@ def test_an_empty_label_of_a_table_is_none(tmp_path):
 def test_half_a_character_is_told_with_its_line(tmp_path, row):
     (tmp_path / "a.jsonl").write_text('{"text": "가", "mood": "나"}\n' + row, encoding="utf-8")
     columns = ("text", "mood") if "mood" in row else ("text",)
-    with pytest.raises(UserError, match="a.jsonl 2번째 줄: 올바른 유니코드 글이 아닙니다") as caught:
+    with pytest.raises(UserError, match="a.jsonl 2번째 줄: 올바른 유니코드 텍스트가 아닙니다") as caught:
         texts(tmp_path / "a.jsonl", *columns)
     str(caught.value).encode()
 

@@ -43,12 +43,12 @@ def test_every_kind_of_file_gives_its_texts(tmp_path):
 
 @pytest.mark.parametrize(("name", "content", "columns", "message"), [
     ("a.txt", b"ok\n\xff\xfe\n", (), "a.txt 2번째 줄: UTF-8이 아닙니다"),
-    ("a.jsonl", b'{"text": "a"}\n{"text": 3}\n', (), "a.jsonl 2번째 줄: text.* 글이어야 하는데 3"),
+    ("a.jsonl", b'{"text": "a"}\n{"text": 3}\n', (), "a.jsonl 2번째 줄: text.* 문자열이어야 하는데 3"),
     ("a.jsonl", b"[1]\n", (), "a.jsonl 1번째 줄"),
     ("a.jsonl", b'{"text"\n', (), "a.jsonl 1번째 줄: JSON이 아닙니다"),
     ("a.jsonl", b'{"body": "a"}\n', (), "text_column: .*'text'.*있는 것: body"),
     ("a.csv", b"id,text\n1,a\n", ("text", "mood"), "label_column: .*'mood'.*있는 것: id, text"),
-    ("a.csv", b"id,text\n1\n", (), "a.csv 2번째 줄: 첫 줄처럼 2칸이어야 하는데 1칸"),
+    ("a.csv", b"id,text\n1\n", (), "a.csv 2번째 줄: 첫 줄처럼 열이 2개여야 하는데 1개"),
     ("a.csv", b'text\n"open\n', (), "CSV로 읽을 수 없습니다"),
     ("a.txt", b"a\n", ("text", "mood"), "label_column: .*열이 없습니다"),
 ])
@@ -151,7 +151,7 @@ def test_special_tokens_are_added_once_and_saved(make, tmp_path, tokenizer, caps
     told = capsys.readouterr().out
     size = len(tokenizer)
     assert f"토큰 {size:,} → {size + 2:,}개" in told
-    assert f"임베딩 {size:,} → {size + 2:,}줄" in told
+    assert f"임베딩 {size:,} → {size + 2:,}행" in told
     assert f"{model.num_parameters():,}개" in told
     assert len(grown.encode("#Person1# 안녕")) < len(tokenizer.encode("#Person1# 안녕"))
     assert model.get_input_embeddings().num_embeddings == model.config.vocab_size == size + 2
@@ -161,7 +161,7 @@ def test_special_tokens_are_added_once_and_saved(make, tmp_path, tokenizer, caps
     save_tokenizer(grown, tmp_path / "grown")
     args.model_type = str(tmp_path / "grown")
     load_model_and_tokenizer(args)
-    assert "가운데 0개를 더했습니다" in capsys.readouterr().out
+    assert "가운데 0개를 추가했습니다" in capsys.readouterr().out
     assert load_tokenizer(args.model_type).encode("#Person2#") == grown.encode("#Person2#")
 
 
@@ -193,6 +193,6 @@ def test_an_english_gpt2_says_what_korean_costs_it(make, tmp_path, documents, ca
     told = capsys.readouterr().out
     rate = (len(dataset.ids) - dataset.control_tokens.sum()) / dataset.characters.sum()  # without control words and eos
     assert rate > 2
-    assert f"한 글자에 토큰 {rate:.2f}개" in told
+    assert f"바이트로 쪼개어 글자당 토큰 {rate:.2f}개" in told
     load_text_datasets(args, load_tokenizer("kogpt-mini"))
     assert "바이트로 쪼개어" not in capsys.readouterr().out

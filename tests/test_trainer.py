@@ -129,7 +129,7 @@ def test_a_full_disk_is_known_from_rust_libraries_too(tmp_path, tokenizer):
                   lambda: tokenizer.save_pretrained(tmp_path)):
         with files_up_to(1000), pytest.raises(Exception, match="os error") as caught:
             write()
-        assert "디스크에 자리가 없어" in explain(caught.value)
+        assert "디스크 공간이 부족해" in explain(caught.value)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -137,7 +137,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "epoch=0-val_loss=1.00.ckpt"
     WholeFileCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(3)}}, target)
     before = target.read_bytes()
-    with files_up_to(100_000), pytest.raises(UserError, match="디스크에 자리가 없어"):
+    with files_up_to(100_000), pytest.raises(UserError, match="디스크 공간이 부족해"):
         WholeFileCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(10**6)}}, target)
     assert target.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [target.name]

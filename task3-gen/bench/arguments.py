@@ -1,4 +1,4 @@
-"""What bench_gen.py can be told, and the ways to train that it knows."""
+"""The arguments of bench_gen.py, and the ways to train that it compares."""
 
 import os
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from ratsnlp import nlpbook
 from ratsnlp.nlpbook.argument_groups import CorpusArguments, ModelArguments, SeedArguments
 from ratsnlp.nlpbook.arguments import argument, like
 
-# 사다리: 아래로 갈수록 하나씩 더 켭니다. 패킹(리뷰 여럿을 한 줄에 잇기)은 모으기보다 느려 칸이 아닙니다.
+# 단계마다 하나씩 더 켭니다. 패킹(리뷰 여럿을 한 줄에 이어 붙이기)은 group보다 느려 넣지 않았습니다.
 RUNGS = {
     "book": "책의 방법",
-    "real": "진짜 토큰만 손실에 + 학습률 일정",
-    "trim": "가장 긴 리뷰까지만, 로짓은 진짜 토큰만",
+    "real": "손실에서 패딩 제외 + 학습률 스케줄",
+    "trim": "가장 긴 리뷰까지만, 로짓도 패딩 제외",
     "group": "길이가 비슷한 리뷰끼리",
     "bf16": "bf16으로 계산",
     "fused": "AdamW를 한 커널로",
     "small": "작은 연산 묶기",
-    "standard": "한 걸음에 리뷰 두 배 = 여기의 방법",
+    "standard": "한 스텝에 리뷰 두 배 = 여기의 방법",
 }
 RIVALS = {
     "trainer": "Trainer, 리뷰마다 패딩",
     "blocks": "Trainer, 이어 붙여 자르기",
-    "ratsnlp": "진짜 ratsnlp 1.0.53",
+    "ratsnlp": "ratsnlp 1.0.53 원본",
 }
 NAMES = {**RUNGS, **RIVALS}
 SERVERS = ("book", "transformers", "ctranslate2", "vllm")
@@ -41,21 +41,21 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     downstream_corpus_root_dir: str = like(CorpusArguments, "downstream_corpus_root_dir", str(nlpbook.BUNDLED_DATA))
     downstream_corpus_name: str = like(CorpusArguments, "downstream_corpus_name", "mini")
     limit: int = argument(
-        0, f"학습 리뷰를 앞에서 몇 개만 쓸지(0은 전부). 시험 리뷰는 {HELD_OUT:,}개까지만 씁니다", minimum=0)
-    max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 배울지: 책은 32", minimum=2)
-    batch_size: int = argument(32, "한 걸음에 리뷰 몇 개를 볼지: 책은 32. standard와 Trainer는 그 두 배", minimum=1)
+        0, f"학습 리뷰를 앞에서 몇 개만 쓸지(0은 전부). 테스트 리뷰는 {HELD_OUT:,}개까지만 씁니다", minimum=0)
+    max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 학습할지: 책은 32", minimum=2)
+    batch_size: int = argument(32, "한 스텝에 리뷰 몇 개를 볼지: 책은 32. standard와 Trainer는 그 두 배", minimum=1)
     learning_rate: float = argument(5e-4, "학습률", above=0, maximum=1)
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
     rounds: int = argument(3, "번갈아 몇 번 측정할지", minimum=1)
     what: str = argument(
-        "training", "무엇을 측정할지: training(학습 방법), decoding(배치로 쓰기와 CTranslate2), serving(서버)",
+        "training", "무엇을 측정할지: training(학습 방법), decoding(배치와 CTranslate2), serving(서버)",
         choices=("training", "decoding", "serving"))
     only: tuple[str, ...] = argument(
-        (), f"이것들만 측정합니다: {', '.join(NAMES)}. serving에서는 {', '.join(SERVERS)}")
+        (), f"측정할 것: {', '.join(NAMES)}. serving에서는 {', '.join(SERVERS)}")
     downstream_model_dir: str = argument(
         str(nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini"), "서버가 쓸 체크포인트 폴더", path=True, group=SERVER)
     clients: tuple[str, ...] = argument(("1", "4", "16", "32"), "동시에 요청하는 클라이언트의 수들", group=SERVER)
-    seconds: float = argument(8.0, "클라이언트의 수마다 몇 초 동안 요청할지", above=0, maximum=600, group=SERVER)
+    seconds: float = argument(8.0, "클라이언트 수마다 몇 초 동안 요청할지", above=0, maximum=600, group=SERVER)
     vllm: str | None = argument(
         None, "vLLM이 설치된 환경의 파이썬. 없으면 환경 변수 VLLM_PYTHON, 그것도 없으면 vLLM은 빼고 측정합니다",
         path=True, group=SERVER)

@@ -1,4 +1,4 @@
-"""The clock of a training, and the judge of what it has learnt."""
+"""The time that a training takes, and the evaluation of what it has learnt."""
 
 import time
 from pathlib import Path

@@ -25,7 +25,7 @@ SAMPLES = 10  # seeds of each setting that draws
 
 
 def in_turn(ways: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way, in each of the rounds; once before them without a clock."""
+    """Seconds of each way in each round, after one warm-up without a clock."""
     seconds = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, run in ways.items():
@@ -109,8 +109,8 @@ def main(bench: BenchArguments) -> None:
     sizes = {bench.pretrained_model_name: model, "KoGPT2의 크기(무작위 가중치)": kogpt2}
 
     tours = tour(model, tokenizer, bench.rounds)
-    print(f"열여섯 설정({bench.pretrained_model_name}): 한 번씩 부르기와 한 배치로")
-    print(table([["", "하나씩(초)", "한 배치(초)", "빠르기"]] + [[
+    print(f"열여섯 설정({bench.pretrained_model_name}): 하나씩 실행할 때와 한 배치로 실행할 때")
+    print(table([["", "하나씩(초)", "한 배치(초)", "속도"]] + [[
         f"텍스트 {row['texts']}개", f"{statistics.median(row['one']):.2f}", f"{statistics.median(row['batch']):.2f}",
         shown(ratios(row["one"], row["batch"]))] for row in tours]))
     found = {}

@@ -65,7 +65,7 @@ def copy_corpus(bench: BenchArguments, root: Path) -> None:
 def chosen(bench: BenchArguments) -> list[str]:
     names = [name for name in NAMES if not bench.only or name in bench.only]
     if find_spec("accelerate") is None and {"trainer", "blocks"} & set(names):
-        print("Trainer는 재지 않습니다. 재려면 python -m pip install accelerate==1.15.0")
+        print("Trainer는 측정하지 않습니다. 측정하려면 python -m pip install accelerate==1.15.0")
         names = [name for name in names if name not in ("trainer", "blocks")]
     if not os.environ.get("GENUINE_RATSNLP_PYTHON"):
         names = [name for name in names if name != "ratsnlp"]
@@ -110,11 +110,12 @@ def main(bench: BenchArguments) -> None:
           "비율은 번갈아 측정한 것들의 중앙값입니다.")
     if headline and headline["standard_seconds"] == 0:  # a short run of book can do harm
         print(f"학습 전의 모델이 이미 {headline['way'][0]['bits']:.3f}비트라, "
-              f"book이 끝에 이른 {headline['bits_per_char']:.3f}비트에 "
-              "누가 먼저 이르는지 측정할 수 없습니다. --epochs나 --limit을 늘리세요.")
+              f"book이 마지막에 도달한 {headline['bits_per_char']:.3f}비트에 "
+              "어느 쪽이 먼저 도달하는지 비교할 수 없습니다. --epochs나 --limit을 늘리세요.")
     elif headline and headline["speedup"]:
-        print(f"book이 {headline['book_seconds']:.1f}초 만에 이른 글자당 {headline['bits_per_char']:.3f}비트에 "
-              f"standard는 {headline['standard_seconds']:.1f}초 만에 이르렀습니다: {headline['speedup']:.1f}배 빨리.")
+        print(f"book이 {headline['book_seconds']:.1f}초 만에 도달한 글자당 {headline['bits_per_char']:.3f}비트에 "
+              f"standard는 {headline['standard_seconds']:.1f}초 만에 도달했습니다: "
+              f"{headline['speedup']:.1f}배 빠릅니다.")
     print(json.dumps({
         **figures, "ratios": ratios[best], "ratios_to": first, "all_ratios": ratios,
         "standard_to": {name: ratio(runs[name], runs[best], "tokens_per_second") for name in names},

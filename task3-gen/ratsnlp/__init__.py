@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def _tell_the_right_python() -> None:
-    """End a script of the repository, run by a Python that has not what it needs, with one line that says which has."""
+    """End a script of the repository that runs under a Python without its packages; one line names the right Python."""
     folder = Path(__file__).resolve().parents[1]
     if Path(sys.argv[0]).resolve().parent != folder:
         return

@@ -1,6 +1,6 @@
 // 예상해 보는 카드: 옵션 하나에 한 장. 맞았는지는 이 모델로 이어 써 보고 정합니다.
 // question 뒤에는 MEASURES[measure].asks가 붙습니다. before와 after로 이어 써서 비교합니다.
-// usual은 보통의 결과(1 늘고, 0 거의 같고, -1 줄어듦), why는 그 까닭입니다.
+// usual은 보통의 결과(1 늘고, 0 거의 같고, -1 줄어듦), why는 그 이유입니다.
 
 const greedy = { do_sample: false };
 const long = { min_new_tokens: 40, max_new_tokens: 40 }; // 반복이 보일 만큼

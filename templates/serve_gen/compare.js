@@ -102,7 +102,7 @@ export function compare(section, { engine, settings, prompt, seed, say }) {
       if (column === a || a.result === undefined) return;
       differs.textContent = divergence(a.result, result);
       const common = shared(words(a.result), words(result));
-      let at = 0; // 단어와 빈칸이 번갈아 나옵니다.
+      let at = 0; // 단어와 공백이 번갈아 나옵니다.
       text.replaceChildren(...result.split(/(\s+)/).map((part) =>
         !part.trim() || common[at++] ? part : make("mark", {}, part)));
     });

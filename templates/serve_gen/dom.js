@@ -25,7 +25,7 @@ export function percent(share) {
 
 export const count = (number) => number.toLocaleString("ko");
 
-/** 빈칸과 줄바꿈이 보이게 */
+/** 공백과 줄바꿈이 보이게 */
 export const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵");
 
 /** temperature=0.7, top_k=50 */

@@ -43,7 +43,7 @@ def test_flags_after_a_settings_file_win(tiny_folder, tmp_path):
     (r'{"downstream_model_dir": "C:\Users\kim"}', r"a.json: JSON이 아닙니다"),
     (r'{"downstream_model_dir": "C:\Users\kim"}', r"경로의 \는 /나 \\로 적으세요."),
     (r'{"downstream_model_dir": "C:\temp\new"}', r"downstream_model_dir: 경로에 탭이나 줄바꿈이 들어 있습니다"),
-    (r'{"pretrained_model_name": "\ud83d"}', "pretrained_model_name: 올바른 유니코드 글이 아닙니다"),
+    (r'{"pretrained_model_name": "\ud83d"}', "pretrained_model_name: 올바른 유니코드 텍스트가 아닙니다"),
 ])
 def test_a_settings_file_of_windows_is_told_what_to_write(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
@@ -112,7 +112,7 @@ def test_another_python_is_told_which_is_the_right_one():
 
 @posix
 @pytest.mark.skipif(not shutil.which("setpriv") or not hasattr(os, "geteuid") or os.geteuid() != 0,
-                    reason="다른 사용자로 실행할 수 있어야 시험합니다.")
+                    reason="다른 사용자로 실행할 수 있어야 테스트합니다.")
 @pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
 def test_without_a_home_a_name_and_utf8(tiny_folder, tmp_path, locale):
     for folder in (tmp_path, *tmp_path.parents[:2], tiny_folder, *tiny_folder.parents[:1]):

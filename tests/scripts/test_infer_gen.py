@@ -51,8 +51,8 @@ def test_a_class_compares_its_own_setting_by_seeds_models_and_a_report(tiny_fold
     (("--samples", "2", "--models", "없는/모델"), "'없는/모델'"),
     (("--report", "/proc/보고서"), "report: /proc/보고서"),
     (("--png",), "png: "),
-    (("--max_new_tokens", "300"), "max_new_tokens: 이 모델의 위치는 "),
-    (("--max_length", "300"), "max_length: 이 모델의 위치는 "),
+    (("--max_new_tokens", "300"), "max_new_tokens: 이 모델의 최대 길이는 "),
+    (("--max_length", "300"), "max_length: 이 모델의 최대 길이는 "),
 ])
 def test_a_mistake_is_one_line_before_the_first_text(flags, message, tiny_folder, tmp_path):
     done = run_script("infer_gen-0.py", "--pretrained_model_name", tiny_folder, *flags, cwd=tmp_path)

@@ -328,7 +328,7 @@ print(args.cpu_workers, [batch["input_ids"].shape for batch in spawned][0])
     assert str(installed) in where
     assert (tmp_path / "Korpora/nsmc/ratings_train.txt").is_file()
     log = "".join(printed)
-    for expected in ("시드를 7(으)로 고정합니다", "*** Example ***", "tpu_cores: TPU는 쓰지 않습니다", "장치: ",
+    for expected in ("시드를 고정합니다: 7", "*** Example ***", "tpu_cores: TPU는 쓰지 않습니다", "장치: ",
                      "val_loss="):
         assert expected in log, expected
     folder = tmp_path / "gdrive/My Drive/nlpbook/checkpoint-generation"

@@ -23,7 +23,7 @@ def test_a_run_with_an_absurd_learning_rate_ends_with_advice_and_keeps_good_weig
     line = user_error(run_script("train_gen-0.py", *to_out, "--batch_size", "4", "--save_steps", "1",
                                  "--learning_rate", "1", "--epochs", "20"))
     assert "learning_rate(1.0)를 절반 이하로" in line
-    assert "걸음에서 학습을 멈췄습니다" in line
+    assert "스텝에서 학습을 멈췄습니다" in line
     assert json.loads((tmp_path / "out/train_record.json").read_text(encoding="utf-8"))["state"] == "failed"
     weights = torch.load(tmp_path / "out/last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
@@ -36,7 +36,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(to_out, tmp_path)
     before = checkpoint.read_bytes()
     with files_up_to(100_000):  # the script inherits it
         line = user_error(run_script("train_gen-0.py", *once, "--learning_rate", "0.01"))
-    assert "디스크에 자리가 없어" in line
+    assert "디스크 공간이 부족해" in line
     assert checkpoint.read_bytes() == before
     assert len(list((tmp_path / "out").glob("epoch=*.ckpt"))) == 1
     assert not [path for path in (tmp_path / "out").iterdir() if "tmp" in path.name]

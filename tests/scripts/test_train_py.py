@@ -19,7 +19,7 @@ def test_train_on_ones_own_text_then_generate_from_a_checkpoint(tmp_path, tiny_f
     shown = run_script("train.py", *command)
     assert shown.returncode == 0
     assert "--do_train을 붙이세요" in shown.stdout
-    assert "글 200개" in shown.stdout
+    assert "텍스트 200개" in shown.stdout
     assert not out.exists()
     done = run_script("train.py", *command, "--do_train")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -30,7 +30,7 @@ def test_train_on_ones_own_text_then_generate_from_a_checkpoint(tmp_path, tiny_f
     assert record["epochs"][1]["val_loss"] < record["epochs"][0]["val_loss"] < 7.5
     assert record["arguments"]["warmup_steps"] == 3
     assert list((tmp_path / "logs").rglob("events.*"))
-    assert "에폭 2의 모델이 쓴 글:" in done.stderr
+    assert "에폭 2의 모델이 쓴 텍스트:" in done.stderr
     for folder in (out / f"checkpoint-{max(steps)}", out / "huggingface"):
         written = run_script(
             "infer_gen-0.py", "--pretrained_model_name", folder, "--only", "1", "--input_sentence", "영화")
@@ -83,7 +83,7 @@ def test_a_message_speaks_of_the_scripts_own_flags(flags, tmp_path):
     (tmp_path / "my.txt").write_text("하나\n둘\n", encoding="utf-8")
     (tmp_path / "file").touch()
     line = user_error(run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--block_size", "9999", *flags))
-    assert "block_size: 이 모델의 위치는 256개라 256 이하여야 하는데 9999입니다." in line
+    assert "block_size: 이 모델의 최대 길이는 256토큰이라 256 이하여야 하는데 9999입니다." in line
     line = user_error(run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--output_dir", tmp_path / "file"))
     assert f"output_dir: {tmp_path / 'file'} 폴더에 쓸 수 없습니다" in line
 
@@ -92,7 +92,7 @@ def test_a_message_speaks_of_the_scripts_own_flags(flags, tmp_path):
 def test_blank_special_tokens_are_refused(token, tmp_path):
     (tmp_path / "my.txt").write_text("하나\n둘\n", encoding="utf-8")
     line = user_error(run_script("train.py", "--dataset_path", tmp_path / "my.txt", "--special_tokens", "#가#", token))
-    assert "special_tokens: 빈칸만으로 된 토큰은 쓸 수 없는데" in line
+    assert "special_tokens: 공백만으로 된 토큰은 쓸 수 없는데" in line
 
 
 def test_a_control_word_that_fills_the_window_is_refused_at_the_start(tmp_path, documents):

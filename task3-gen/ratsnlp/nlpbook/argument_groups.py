@@ -1,5 +1,4 @@
-"""What several kinds of script can be told, once: groups of arguments that are mixed into theirs,
-and headings of ``--help``."""
+"""Groups of arguments that several kinds of script share, each under a heading of ``--help``."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -38,14 +37,15 @@ class SeedArguments(Arguments):
 class OptimizerArguments(Arguments):
     heading: ClassVar[str] = "옵티마이저"
 
-    warmup_ratio: float = argument(0.1, "전체 스텝 가운데 학습률을 올리는 데 쓰는 비율", minimum=0, maximum=1)
+    warmup_ratio: float = argument(0.1, "전체 스텝 가운데 워밍업(학습률을 올리는 구간)의 비율", minimum=0, maximum=1)
     weight_decay: float = argument(0.01, "가중치 감쇠(행렬에만 적용)", minimum=0, maximum=1)
-    warmup_steps: int = argument(0, "학습률을 올리는 데 쓰는 스텝 수(0이면 warmup_ratio를 따름)", minimum=0)
-    adam_epsilon: float = argument(1e-8, "AdamW가 0으로 나누지 않게 분모에 더하는 수", above=0, maximum=1)
+    warmup_steps: int = argument(0, "워밍업 스텝 수(0이면 warmup_ratio를 따름)", minimum=0)
+    adam_epsilon: float = argument(1e-8, "AdamW에서 0으로 나누지 않도록 분모에 더하는 수", above=0, maximum=1)
     max_grad_norm: float = argument(
-        1.0, "그래디언트 클리핑: 그래디언트 벡터의 길이를 여기까지로 줄임(0이면 줄이지 않음)", minimum=0)
-    gradient_accumulation_steps: int = argument(1, "배치 몇 개의 그래디언트를 누적해 한 스텝으로 할지", minimum=1)
-    optimizer: str = argument("adamw", "옵티마이저: adamw, 또는 층 안의 행렬만 muon으로", choices=("adamw", "muon"))
+        1.0, "그래디언트 클리핑 기준(노름의 최댓값, 0이면 끔)", minimum=0)
+    gradient_accumulation_steps: int = argument(1, "한 스텝에 그래디언트를 누적할 배치의 수", minimum=1)
+    optimizer: str = argument(
+        "adamw", "옵티마이저: adamw, muon(층 안의 행렬에만 쓰고 나머지는 AdamW)", choices=("adamw", "muon"))
 
 
 @dataclass
@@ -63,12 +63,12 @@ class DeviceArguments(Arguments):
 class CheckpointArguments(Arguments):
     heading: ClassVar[str] = "체크포인트"
 
-    resume: bool = argument(False, "멈춘 학습을 이어서 합니다. 없으면 처음부터")
+    resume: bool = argument(False, "중단된 학습을 이어서 합니다. 없으면 처음부터 학습합니다")
     save_steps: int = argument(500, "몇 스텝마다 last.ckpt에 저장할지(0이면 에폭이 끝날 때만)", minimum=0)
     save_total_limit: int = argument(
-        0, "save_steps마다 checkpoint-스텝 폴더도 만들어 몇 개 남길지(-1은 전부)", minimum=-1)
+        0, "save_steps마다 checkpoint-스텝 폴더도 저장해 몇 개를 남길지(-1은 전부)", minimum=-1)
     patience: int = argument(
-        0, "조기 종료: monitor의 값이 몇 에폭 연속으로 나아지지 않으면 그만둘지(0이면 끝까지)", minimum=0)
+        0, "조기 종료: monitor의 값이 몇 에폭 연속으로 나아지지 않으면 멈출지(0이면 쓰지 않음)", minimum=0)
 
 
 @dataclass
@@ -76,5 +76,5 @@ class LoggingArguments(Arguments):
     heading: ClassVar[str] = "기록"
 
     logging_steps: int = argument(10, "몇 스텝마다 기록할지", minimum=1)
-    logging_dir: str | None = argument(None, "TensorBoard 기록을 둘 폴더(없으면 체크포인트 폴더의 tensorboard)")
-    wandb: str | None = argument(None, "Weights & Biases에도 기록할 때 그 프로젝트의 이름")
+    logging_dir: str | None = argument(None, "TensorBoard 기록을 저장할 폴더(없으면 체크포인트 폴더의 tensorboard)")
+    wandb: str | None = argument(None, "Weights & Biases에도 기록할 때의 프로젝트 이름")

@@ -66,7 +66,8 @@ def fetch_corpus(args) -> None:
         return
     advice = f"{', '.join(missing)} 파일을 {folder} 폴더에 넣으세요."
     if args.downstream_corpus_name != "nsmc":
-        raise UserError(f"말뭉치 {args.downstream_corpus_name!r}: 없고, 내려받을 수 있는 것은 nsmc뿐입니다. {advice}")
+        raise UserError(
+            f"말뭉치 {args.downstream_corpus_name!r}: 폴더에 없고, 내려받을 수 있는 말뭉치는 nsmc뿐입니다. {advice}")
     from Korpora import Korpora
 
     # Korpora takes any file that is there for whole, a broken download too
@@ -90,7 +91,7 @@ def read_documents(path: str | Path, seed: int | None = None, at_least: int = 0)
     """
     documents = [text for (text,) in read_rows(path) if text.strip()]
     if len(documents) < at_least:
-        raise UserError(f"{path}: 글이 {at_least}개 이상이어야 하는데 {len(documents)}개입니다.")
+        raise UserError(f"{path}: 텍스트가 {at_least}개 이상이어야 하는데 {len(documents)}개입니다.")
     if seed is not None:
         random.Random(seed).shuffle(documents)
     return documents

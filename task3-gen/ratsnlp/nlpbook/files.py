@@ -30,8 +30,8 @@ def whole_file(file: Path) -> Iterator[Path]:
 def whole_folder(folder: Path, own: re.Pattern) -> Iterator[Path]:
     """Yields an empty folder beside ``folder`` to write to, which takes its place when all is written.
 
-    Where ``folder`` holds more than files whose whole name is ``own``, the new ones are put into it one by one: only
-    ``own`` ones are replaced or removed, and what its user has put there (a README, ``.git``) stays.
+    Where ``folder`` also holds files whose names do not match ``own`` (a README, ``.git``), they stay: the new files
+    are moved in one by one, and only files that match ``own`` are replaced or removed.
     """
     with TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as temporary:
         unfinished = Path(temporary) / folder.name
@@ -57,8 +57,8 @@ def whole_files(folder: Path) -> Iterator[Path]:
 
 
 def remove_files(folder: Path, own: re.Pattern, but: Collection[str] = ()) -> None:
-    """Remove the files of ``folder`` whose whole name is ``own``, except some,
-    and the folder itself where nothing is left in it."""
+    """Remove the files of ``folder`` whose names match ``own``, except those in ``but``, and the folder itself if it is
+    then empty."""
     for path in folder.iterdir():
         if own.fullmatch(path.name) and path.name not in but and path.is_file():
             path.unlink()

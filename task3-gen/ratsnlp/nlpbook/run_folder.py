@@ -29,8 +29,8 @@ MODEL_FILES = re.compile(
 class RunFolder:
     """The folder of one run and its parts.
 
-    ``epoch=E-val_loss=V.ckpt`` are the best checkpoints, weights alone; ``last`` is what the run needs to go on, with
-    ``last_aside`` that of a run which was not gone on with; ``step(N)`` is a model as it was after N steps. Beside the
+    ``epoch=E-val_loss=V.ckpt`` are the best checkpoints, weights alone; ``last`` is what the run needs to go on, and
+    ``last_aside`` is that of a run that was abandoned; ``step(N)`` is a model as it was after N steps. Beside the
     checkpoints lie the model's config and tokenizer, and the best weights in a folder that other programs read,
     ``export``. ``record`` tells of the run, ``curve`` draws its losses, ``logs`` are TensorBoard's.
     """
@@ -46,7 +46,7 @@ class RunFolder:
 
     @property
     def last_aside(self) -> Path:
-        """A name for ``last`` when it is set aside that no earlier one has: ``last.ckpt.old``, ``last.ckpt.old2``, …"""
+        """An unused name for ``last`` when it is set aside: ``last.ckpt.old``, ``last.ckpt.old2``, …"""
         names = (self.path / f"last.ckpt.old{number}" for number in chain([""], count(2)))
         return next(name for name in names if not name.exists())
 
@@ -85,7 +85,7 @@ class RunFolder:
         free = shutil.disk_usage(self.path).free + sum(path.stat().st_size for path in self.checkpoints())
         if free < needed:
             raise UserError(f"downstream_model_dir: {self.path} 폴더의 디스크에 {needed / 1e9:.1f}GB가 있어야 하는데 "
-                            f"{free / 1e9:.1f}GB 남았습니다. 자리를 비우거나 다른 디스크의 폴더를 지정하세요.")
+                            f"{free / 1e9:.1f}GB 남았습니다. 공간을 비우거나 다른 디스크의 폴더를 지정하세요.")
 
     def remove_unfinished(self) -> None:
         """Remove what a killed run left half written, under one of our names."""

@@ -25,5 +25,5 @@ def read_settings(path: str | Path, names: list[str]) -> dict:
         raise UserError(f'{path}: {{"epochs": 1}}처럼 이름과 값의 짝이어야 합니다.')
     for name in given:
         if name not in names:
-            raise UserError(f"{path}: {name}은(는) 없는 이름입니다. 쓸 수 있는 이름: {', '.join(names)}")
+            raise UserError(f"{path}: {name}: 없는 이름입니다. 쓸 수 있는 이름: {', '.join(names)}")
     return given

@@ -64,7 +64,7 @@ def check_text(place: str, text: str) -> None:
     """Raises UserError where ``text`` holds half a character (a lone surrogate): no file and no tokenizer takes it."""
     if _SURROGATE.search(text):
         shown = _SURROGATE.sub("�", text)[:40]
-        raise UserError(f"{place}: 올바른 유니코드 글이 아닙니다. 반쪽만 남은 글자(�)가 있습니다: {shown!r}")
+        raise UserError(f"{place}: 올바른 유니코드 텍스트가 아닙니다. 반쪽만 남은 글자(�)가 있습니다: {shown!r}")
 
 
 def files_of(folder: Path, wanted: str) -> tuple[list[Path], int]:
@@ -160,7 +160,7 @@ def _values(place: str, row, wanted: list[str]) -> list[str]:
     _check_columns(place, wanted, row)
     text, *labels = (row[name] for name in wanted)
     if not isinstance(text, str):
-        raise UserError(f"{place}: {wanted[0]} 필드는 글이어야 하는데 {text!r}입니다.")
+        raise UserError(f"{place}: {wanted[0]} 필드는 문자열이어야 하는데 {text!r}입니다.")
     return [compose(text), *(_label(place, wanted[1], label) for label in labels)]
 
 
@@ -169,7 +169,7 @@ def _label(place: str, name: str, value) -> str:
     if type(value) is int:
         return str(value)
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{place}: {name} 값은 비어 있지 않은 글이나 정수여야 하는데 {value!r}입니다.")
+        raise UserError(f"{place}: {name} 값은 비어 있지 않은 문자열이나 정수여야 하는데 {value!r}입니다.")
     return compose(value.strip())
 
 
@@ -187,12 +187,12 @@ def _table(path: Path, wanted: list[str], kind: str) -> Iterator[tuple[str, list
                 columns = [header.index(name) for name in wanted]
             elif row:
                 if len(row) != len(header):
-                    raise UserError(f"{place}: 첫 줄처럼 {len(header)}칸이어야 하는데 {len(row)}칸입니다.")
+                    raise UserError(f"{place}: 첫 줄처럼 열이 {len(header)}개여야 하는데 {len(row)}개입니다.")
                 text, *labels = (row[column] for column in columns)
                 yield place, [text, *(_label(place, wanted[1], label) for label in labels)]
     except csv.Error as error:
         raise UserError(
-            f"{path} {rows.line_num}번째 줄: CSV로 읽을 수 없습니다({error}). 따옴표가 닫혔는지 보세요.") from error
+            f"{path} {rows.line_num}번째 줄: CSV로 읽을 수 없습니다({error}). 따옴표가 닫혔는지 확인하세요.") from error
 
 
 def _check_columns(place: str, wanted: list[str], there) -> None:

@@ -13,7 +13,7 @@ def set_seed(args, quiet: bool = False) -> None:
         transformers.set_seed(args.seed)
     if not quiet:
         print("시드를 고정하지 않습니다: 실행할 때마다 결과가 다릅니다." if args.seed is None
-              else f"시드를 {args.seed}(으)로 고정합니다.")
+              else f"시드를 고정합니다: {args.seed}")
 
 
 def set_logger(args) -> None:

@@ -1,5 +1,4 @@
-"""What the kinds of script can be told: training, on reviews or on one's own text,
-decoding (infer), measuring, serving."""
+"""The arguments of each kind of script: training (on reviews or one's own text), decoding, evaluating, serving."""
 
 import re
 from dataclasses import dataclass, fields
@@ -44,16 +43,16 @@ class BookArguments(Arguments):
     max_seq_length: int = argument(32, "리뷰 하나를 최대 몇 토큰까지 볼지", minimum=2, group="데이터")
     save_top_k: int = argument(1, "좋은 체크포인트를 몇 개 남길지(-1은 전부)", minimum=-1, group="체크포인트")
     monitor: str = argument(
-        "min val_loss", "무엇이 가장 좋은 체크포인트인지: 'min 이름'이나 'max 이름'", group="체크포인트")
+        "min val_loss", "가장 좋은 체크포인트를 고르는 기준: 'min 이름'이나 'max 이름'", group="체크포인트")
     seed: int | None = like(SeedArguments, "seed", None, group="학습")
     overwrite_cache: bool = argument(
         False, "옛 라이브러리의 옵션: 여기에는 피처 캐시가 없어 효과가 없습니다", group="데이터")
     force_download: bool = like(CorpusArguments, "force_download", group="데이터")
-    test_mode: bool = argument(False, "배치 하나로 끝까지 돌려 보기(저장하지 않음)")
-    learning_rate: float = argument(5e-5, "가장 높을 때의 학습률", above=0, maximum=1)
+    test_mode: bool = argument(False, "배치 하나로 끝까지 실행해 보기(저장하지 않음)")
+    learning_rate: float = argument(5e-5, "학습률의 최댓값", above=0, maximum=1)
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지", minimum=1)
     batch_size: int = argument(96, "한 배치에 리뷰 몇 개를 볼지", minimum=1)
-    cpu_workers: int = argument(0, "데이터를 준비할 프로세스의 수(0은 따로 만들지 않음)", minimum=0, group="데이터")
+    cpu_workers: int = argument(0, "데이터를 준비할 프로세스의 수(0이면 따로 만들지 않음)", minimum=0, group="데이터")
     fp16: bool = argument(False, "GPU에서 16비트 부동소수점(float16)으로 학습", group="장치")
     tpu_cores: int = argument(0, "옛 라이브러리의 옵션: TPU는 쓰지 않습니다", minimum=0, group="장치")
 
@@ -92,7 +91,7 @@ class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArgu
 
     @property
     def fixed_precision(self) -> str | None:
-        """Lightning's name of the precision that the recipe has always; None: what the machine does well."""
+        """Lightning's name of the recipe's fixed precision; None: the one that the machine computes well."""
         from .recipes import recipe_of
 
         return recipe_of(self).fixed_precision
@@ -106,14 +105,14 @@ class GenerationPretrainArguments(GenerationTrainArguments):
     heading: ClassVar[str] = "사전 학습"
 
     corpus_path: str = argument(
-        "", "학습할 글: UTF-8 .txt(한 줄에 문서 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True)
+        "", "학습할 텍스트: UTF-8 .txt(한 줄에 문서 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True)
     output_dir: str = argument(
         str(OUTPUT / "kogpt-mini"), "완성한 모델과 토크나이저를 저장할 폴더", path=True, writes=True)
     tokenizer: str = argument("unigram", "토크나이저의 종류: bpe나 unigram", choices=("bpe", "unigram"))
-    vocab_size: int = argument(8000, "토큰의 가짓수", minimum=512, maximum=2**16)
+    vocab_size: int = argument(8000, "어휘의 크기(토큰의 종류 수)", minimum=512, maximum=2**16)
     n_layer: int = argument(6, "층의 수", minimum=1)
-    n_head: int = argument(4, "층마다 어텐션 헤드의 수", minimum=1)
-    n_embd: int = argument(256, "은닉 벡터의 너비", minimum=1)
+    n_head: int = argument(4, "층당 어텐션 헤드의 수", minimum=1)
+    n_embd: int = argument(256, "은닉 벡터의 차원", minimum=1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -142,27 +141,27 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
         "batch_size": "per_device_train_batch_size", "epochs": "num_train_epochs"}
 
     dataset_path: str = argument(
-        "", "배울 글: UTF-8 .txt(한 줄에 글 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True,
+        "", "학습할 텍스트: UTF-8 .txt(한 줄에 하나), .jsonl, .csv, .tsv 파일이나 .txt들이 든 폴더", path=True,
         group="데이터")
     model_type: str = argument("kogpt-mini", "시작할 모델: kogpt-mini, 허브 이름, 또는 모델 폴더", group="모델")
     output_dir: str = argument(
         str(OUTPUT / "fine_tuned_models"), "체크포인트와 기록을 저장할 폴더", path=True, writes=True,
         group="체크포인트")
-    do_train: bool = argument(False, "학습합니다. 없으면 모델과 글을 읽어 크기만 보여 줍니다")
-    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 글이 든 것", text=True, group="데이터")
+    do_train: bool = argument(False, "학습합니다. 없으면 모델과 텍스트를 읽어 크기만 보여 줍니다")
+    text_column: str = argument("text", "텍스트가 든 .jsonl의 필드나 .csv, .tsv의 열", text=True, group="데이터")
     label_column: str | None = argument(
-        None, "글 앞에 제어 단어로 붙일 필드나 열: NSMC의 긍정과 부정처럼 쓰입니다", text=True, group="데이터")
-    special_tokens: tuple[str, ...] = argument((), "토크나이저에 더할 특별한 토큰들", text=True, group="모델")
+        None, "텍스트 앞에 제어 단어로 붙일 필드나 열: NSMC의 긍정과 부정처럼 쓰입니다", text=True, group="데이터")
+    special_tokens: tuple[str, ...] = argument((), "토크나이저에 추가할 특수 토큰들", text=True, group="모델")
     block_size: int = argument(
-        256, "글을 몇 토큰씩 볼지: 더 긴 글은 이만큼씩 나누어 모두 배웁니다", minimum=2, group="데이터")
+        256, "텍스트를 몇 토큰씩 볼지: 더 긴 텍스트는 이만큼씩 나누어 모두 학습합니다", minimum=2, group="데이터")
     validation_split: float = argument(
-        0.05, "글 가운데 배우지 않고 val_loss를 평가하는 데 쓸 비율", above=0, maximum=0.5, group="데이터")
+        0.05, "학습하지 않고 val_loss를 평가하는 데 쓸 텍스트의 비율", above=0, maximum=0.5, group="데이터")
     overwrite_output_dir: bool = argument(
-        False, "output_dir에 있는 예전 학습의 결과를 지우고 처음부터", group="체크포인트")
-    per_device_train_batch_size: int = argument(32, "한 배치에 글 몇 개를 볼지", minimum=1)
-    num_train_epochs: int = argument(3, "글을 몇 번 볼지", minimum=1)
+        False, "output_dir에 있는 예전 학습의 결과를 지우고 처음부터 학습합니다", group="체크포인트")
+    per_device_train_batch_size: int = argument(32, "한 배치에 텍스트 몇 개를 볼지", minimum=1)
+    num_train_epochs: int = argument(3, "학습 데이터를 몇 번 볼지", minimum=1)
     learning_rate: float = like(
-        BookArguments, "learning_rate", help="가장 높을 때의 학습률. 작은 kogpt-mini에는 5e-4가 알맞습니다")
+        BookArguments, "learning_rate", help="학습률의 최댓값. 작은 kogpt-mini에는 5e-4가 알맞습니다")
     seed: int = like(SeedArguments, "seed", 42, group="학습")
 
     # As the scripts of Hugging Face have them.
@@ -179,7 +178,7 @@ class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArgum
                 f"dataset_path: {self.dataset_path!r} 파일이나 폴더가 없습니다. --dataset_path my.txt처럼 지정하세요.")
         for token in self.special_tokens:
             if not token.strip():
-                raise UserError(f"special_tokens: 빈칸만으로 된 토큰은 쓸 수 없는데 {token!r}입니다.")
+                raise UserError(f"special_tokens: 공백만으로 된 토큰은 쓸 수 없는데 {token!r}입니다.")
         if self.resume and self.overwrite_output_dir:
             raise UserError("resume과 overwrite_output_dir은 함께 쓸 수 없습니다. 이어서 하려면 --resume만 쓰세요.")
 
@@ -220,9 +219,9 @@ class FinetunedArguments(ModelArguments):
 
 @dataclass
 class GenerationInferArguments(DecodingOptions, FinetunedArguments):
-    """Which model continues which sentence, by which settings, and what is counted of its texts.
+    """Which model continues which sentence, with which settings, and what is measured of its texts.
 
-    A knob that is named makes a setting of one's own, beside those of the tutorial.
+    A knob that is given makes a setting of the user's own, beside those of the tutorial.
     """
 
     heading: ClassVar[str] = "비교"
@@ -232,10 +231,10 @@ class GenerationInferArguments(DecodingOptions, FinetunedArguments):
     only: tuple[str, ...] = argument((), "이 번호의 설정만: --only 9 14. 디코딩 옵션으로 만든 내 설정은 언제나 함께")
     beyond: bool = argument(False, f"책에 없는 {len(SETTINGS) + 1}번부터 {len(ALL_SETTINGS)}번까지")
     samples: int = argument(
-        0, "뽑는 설정마다 시드를 바꿔 가며 몇 개를 쓰게 해서 다양성과 길이를 셀지(0은 세지 않음)",
+        0, "샘플링하는 설정마다 시드를 바꿔 가며 텍스트를 몇 개 써서 다양성과 길이를 비교할지(0이면 하지 않음)",
         minimum=0, maximum=1000)
     report: str | None = argument(
-        None, "비교한 것을 그림과 함께 이 폴더의 report.html과 report.json으로. --samples가 없으면 20개씩 씁니다",
+        None, "비교 결과와 그림(report.html, report.json)을 저장할 폴더. --samples가 없으면 20개씩 씁니다",
         path=True, writes=True)
     png: bool = argument(False, "report의 그림을 PNG로도 저장합니다(requirements-png.txt가 필요)")
     models: tuple[str, ...] = argument((), "나란히 비교할 다른 모델들: 폴더나 허브 이름. 시드는 같습니다")
@@ -261,7 +260,7 @@ class GenerationInferArguments(DecodingOptions, FinetunedArguments):
 
 @dataclass
 class PromptArguments(Arguments):
-    """What is continued by which model, how often, and where the texts go."""
+    """Which prompts are continued, by which model, how often, and where the texts go."""
 
     heading: ClassVar[str] = "텍스트"
 
@@ -276,24 +275,24 @@ class PromptArguments(Arguments):
     prompt: str | None = argument(None, "이어 쓸 프롬프트 하나", text=True)
     input: str | None = argument(
         None, "프롬프트가 든 파일: .txt(한 줄에 하나), .jsonl, .json, .csv, .tsv. -는 표준 입력", path=True)
-    text_column: str = argument("text", ".jsonl의 필드나 .csv, .tsv의 열 가운데 프롬프트가 든 것", text=True)
+    text_column: str = argument("text", "프롬프트가 든 .jsonl의 필드나 .csv, .tsv의 열", text=True)
     length: int | None = argument(
         None, "새로 쓸 토큰의 최대 개수. max_new_tokens와 같습니다. 길이를 하나도 적지 않으면 50",
         minimum=1, maximum=MAX_LENGTH)
     num_return_sequences: int = argument(1, "프롬프트마다 텍스트를 몇 개 쓸지", minimum=1)
     whole_sentences: bool = argument(False, "길이 때문에 잘린 마지막 문장을 뺍니다")
-    stream: bool = argument(False, "쓰는 대로 한 글자씩 보여 줍니다", group="출력")
+    stream: bool = argument(False, "쓰는 대로 한 글자씩 출력합니다", group="출력")
     output: str | None = argument(
-        None, "텍스트를 쓸 새 파일: .jsonl, .csv, .txt(한 줄에 하나. 텍스트 안의 줄바꿈은 빈칸으로). 없으면 터미널에",
+        None, "텍스트를 저장할 새 파일: .jsonl, .csv, .txt(한 줄에 하나. 텍스트 안의 줄바꿈은 공백으로). 없으면 터미널",
         path=True, group="출력")
-    with_prompt: bool = argument(True, "터미널과 .txt에는 프롬프트부터 쓸지", group="출력")
+    with_prompt: bool = argument(True, "터미널과 .txt에 프롬프트도 쓸지", group="출력")
     resume: bool = argument(False, "중단된 output을 이어서 씁니다", group="출력")
-    batch_size: int = argument(32, "한 번에 몇 개를 쓸지", minimum=1, group="출력")
+    batch_size: int = argument(32, "한 배치에 몇 개를 쓸지", minimum=1, group="출력")
 
 
 @dataclass
 class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOptions, PromptArguments):
-    """What ``generate.py`` is told: prompts, model, output, and every decoding option.
+    """The arguments of ``generate.py``: prompts, model, output, and every decoding option.
 
     Raises:
         UserError: naming two that contradict each other, or an output that cannot be written.
@@ -394,11 +393,11 @@ class GenerationEvalArguments(SeedArguments, CorpusArguments, FinetunedArguments
     downstream_corpus_root_dir: str = like(CorpusArguments, "downstream_corpus_root_dir", str(BUNDLED_DATA))
     downstream_corpus_name: str = like(CorpusArguments, "downstream_corpus_name", "mini")
     limit: int = argument(0, "테스트 리뷰를 앞에서 몇 개만 쓸지(0은 전부)", minimum=0)
-    samples: int = argument(500, "긍정과 부정을 몇 개씩 쓰게 할지", minimum=1)
+    samples: int = argument(500, "'긍정'과 '부정'으로 시작하는 텍스트를 몇 개씩 쓸지", minimum=1)
     top_p: float = like(DecodingOptions, "top_p", 0.92, group="평가")
-    batch_size: int = argument(64, "한 번에 리뷰 몇 개를 계산할지", minimum=1)
+    batch_size: int = argument(64, "한 배치에 리뷰 몇 개를 계산할지", minimum=1)
     report_dir: str | None = argument(
-        None, "report.json과 report.md를 둘 폴더(없으면 모델의 폴더)", path=True, writes=True)
+        None, "report.json과 report.md를 저장할 폴더(없으면 모델의 폴더)", path=True, writes=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -447,8 +446,8 @@ class GenerationCompareArguments(SeedArguments, CorpusArguments, FinetunedArgume
 class GenerationDeployArguments(Arguments):
     """Which checkpoint is served, and where.
 
-    Of a folder, the checkpoint with the lowest val_loss in its name is taken (of equals,
-    the one that was written last); of a file, its folder is ``downstream_model_dir``.
+    From a folder, it takes the checkpoint with the lowest val_loss in its name (of equals, the last one written). For a
+    file, ``downstream_model_dir`` is the folder of the file.
 
     Raises:
         UserError: neither folder nor file is named, the file is not there, or the folder holds no checkpoint.
@@ -461,18 +460,19 @@ class GenerationDeployArguments(Arguments):
     downstream_model_dir: str | None = argument(
         None, "체크포인트가 있는 폴더: val_loss가 가장 낮은 것을 씁니다", path=True)
     downstream_model_checkpoint_fpath: str | None = argument(None, "체크포인트 파일(폴더 대신)", path=True)
-    host: str = argument("127.0.0.1", "기다릴 주소. 0.0.0.0이면 다른 컴퓨터에서도 접속할 수 있습니다", group="서버")
-    port: int = argument(9000, "기다릴 포트", minimum=0, maximum=65535, group="서버")
+    host: str = argument(
+        "127.0.0.1", "요청을 받을 주소. 0.0.0.0이면 다른 컴퓨터에서도 접속할 수 있습니다", group="서버")
+    port: int = argument(9000, "요청을 받을 포트", minimum=0, maximum=65535, group="서버")
     engine: str = argument(
         "transformers", "transformers, 더 빠른 ctranslate2(int8. 시드와 토큰별 확률이 없음), 또는 책의 방식인 book(한 "
         "번에 하나씩)", choices=("transformers", "ctranslate2", "book"), group="서버")
     token: str | None = argument(
-        None, "접속할 때 쓸 토큰. 다른 컴퓨터에서도 접속할 수 있는 주소라면 없을 때 하나 만들어 보여 줍니다. \"\"이면 "
-        "쓰지 않습니다", group="서버")
+        None, "접속할 때 쓸 토큰. 정하지 않으면, 다른 컴퓨터에서도 접속할 수 있을 때 하나를 만들어 보여 줍니다. "
+        "\"\"이면 쓰지 않습니다", group="서버")
     cors_origins: tuple[str, ...] = argument(
         (), "이 서버의 API를 쓸 수 있는 다른 웹 페이지의 출처: https://example.com처럼", group="서버")
     allowed_hosts: tuple[str, ...] = argument(
-        (), "주소창에 쓸 수 있는 이 서버의 다른 이름: class.example.com처럼", group="서버")
+        (), "이 서버에 접속할 때 쓸 수 있는 다른 주소: class.example.com처럼", group="서버")
 
     def __post_init__(self):
         super().__post_init__()

@@ -15,9 +15,9 @@ ROWS = 256  # of a batch
 
 @dataclass
 class Run:
-    """Arguments of ``model.generate``, the seeds from which it is to begin, and what came of it.
+    """Arguments of ``model.generate``, the seeds to start from, and the results.
 
-    ``texts`` has the token ids of each seed, the prompt's and what follows up to eos where it came to that.
+    ``texts`` has for each seed the token ids of the prompt and of what follows, up to eos if there is one.
     """
 
     arguments: dict
@@ -95,7 +95,7 @@ class _Part:
 
 
 class _EachRowsOwn:
-    """Processes each part by its own processors; of a row that draws, draws, and leaves nothing but what was drawn."""
+    """Applies to each part its own processors; for a row that samples, draws a token and leaves only that one."""
 
     def __init__(self, parts: list[_Part], eos_token_id: int | list[int]):
         self.parts, self.eos = parts, eos_token_id

@@ -27,10 +27,10 @@ ROW_WISE = ("temperature", *CUTS)  # they look at nothing but the scores: rows w
 class Choice:
     """How one text is continued: its logits processors in the order in which they act, and whether it draws.
 
-    Where it draws, token ``i`` hangs on number ``i`` of ``random.Random(seed)``, whatever device the model is on.
-    ``forced`` are the token ids with which the text begins, however likely; their numbers are passed over, so that a
-    text that is forced to begin as it does goes on as it does. ``steps`` is of how many candidates each step tells, and
-    ``logits`` whether it has those of all.
+    Where it draws, token ``i`` depends on number ``i`` of ``random.Random(seed)``, on any device. ``forced`` are the
+    token ids that the text has to begin with, however unlikely. They use up their numbers, so that a text that is
+    forced to begin as it would anyway also continues as it would. ``steps`` is the number of candidates that each step
+    reports, and ``logits`` whether it reports the logits of all tokens.
     """
 
     def __init__(self, processors: Sequence[Callable], config: GenerationConfig, prompt_length: int, seed: int,
@@ -61,16 +61,16 @@ class Choice:
 
 
 def prepare(model, tokenizer, ids: Sequence[int], options: DecodingOptions) -> tuple[list, GenerationConfig]:
-    """The logits processors that ``model.generate`` makes of ``options`` behind the token ids of a prompt, and its
-    settings: ``max_length``, which counts the prompt, and ``do_sample`` among them. But for ``polarity`` they may serve
-    again behind another prompt of that length."""
+    """The logits processors that ``model.generate`` makes of ``options`` after the token ids of a prompt, and its
+    settings, among them ``max_length`` (which counts the prompt) and ``do_sample``. Except for ``polarity``, they can
+    be reused for another prompt of the same length."""
     row = torch.tensor([ids], device=model.device)
     return model.generate(row, attention_mask=torch.ones_like(row), custom_generate=prepared,
                           **Setting("", options).fit(model, tokenizer))
 
 
 def prepared(model, input_ids, logits_processor, stopping_criteria, generation_config, **_):
-    """For ``model.generate`` as its ``custom_generate``: what it has prepared for the call, instead of the call."""
+    """A ``custom_generate`` for ``model.generate``: returns what was prepared for the call, and does not make it."""
     return logits_processor, generation_config
 
 
@@ -106,10 +106,10 @@ class Step:
 
 @torch.inference_mode()
 def choose(rows: Sequence[tuple[list[int], Choice]], logits: torch.Tensor) -> list[tuple[int, Step | None]]:
-    """The next token of each of N rows, the token ids so far and how to choose, by ``logits`` (N, V), which are used
-    up; and the step where it was asked for.
+    """Choose the next token of each of N rows (its token ids so far, and how to choose) by ``logits`` (N, V), which are
+    overwritten. Returns the step too, where it was asked for.
 
-    Rows share calls, not fates: a row's token hangs on its own scores alone.
+    Rows only share calls: a row's token depends on its own scores alone.
     """
     found: dict[int, tuple[int, Step | None]] = {}
     together: dict[str, list[int]] = {}
@@ -149,8 +149,8 @@ def _forced(ids: list[int], choice: Choice, token: int) -> int:
 
 
 class _Drawn:
-    """One token of each of N rows by ``scores`` (N, C), where its number in [0, 1) falls, or the likeliest one;
-    ``columns`` (N, C) are the tokens that the scores are of, where they are not of all."""
+    """One token for each of N rows by ``scores`` (N, C): the one where its number in [0, 1) falls, or the likeliest.
+    ``columns`` (N, C) are the ids of the scored tokens, where not all tokens are scored."""
 
     def __init__(self, scores: torch.Tensor, draws: bool, numbers: Sequence[float],
                  columns: torch.Tensor | None = None):
@@ -185,8 +185,8 @@ class _Watch:
         self.stages.append((name, scores))
 
     def distributions(self) -> dict[str, torch.Tensor]:
-        """The scores by the model, and when the last of each kind had acted, in the order in which they did; what has
-        not acted left them as the one before it."""
+        """The model's scores, and the scores after the last knob of each kind, in the order in which they acted. A kind
+        that did not act has the scores of the one before it."""
         found = {"model": (0, self.stages[0][1])}
         for kind, names in (("penalties", PENALTIES), ("temperature", ("temperature",)), ("cuts", CUTS)):
             acted = [(place, scores) for place, (name, scores) in enumerate(self.stages) if name in names]

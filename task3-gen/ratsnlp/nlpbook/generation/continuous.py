@@ -117,7 +117,7 @@ class ContinuousBatch:
     @torch.inference_mode()
     def _agrees(self) -> bool:
         """Whether rows of different lengths get the logits that the model gives each alone: an architecture that takes
-        its positions from elsewhere would write nonsense, and say nothing. Also the first call, which is slow."""
+        its positions from elsewhere would silently write nonsense. This is also the first call, which is slow."""
         length = min(6, (max_positions(self.model.config) or 6) - 1)
         rows = [_Probe(list(range(3, 3 + count))) for count in (1, length)]
         for row in rows:
@@ -152,7 +152,7 @@ class _Slots:
         self.most_rows = self.most_columns = 0
 
     def reserve(self, rows: int, columns: int) -> None:
-        """Have room for so many, and for as many again where it has to be more than there is."""
+        """Make room for so many rows and columns; where it has to grow, for twice as many rows."""
         if rows > self.most_rows:
             self.most_rows = max(rows, 2 ** math.ceil(math.log2(rows)))
         if columns > self.most_columns:

@@ -12,9 +12,9 @@ logger = logging.getLogger("ratsnlp")
 def initialize_control_words(model, tokenizer, alike: dict[str, str]) -> None:
     """Let the token of each word of ``alike`` begin as the mean of the tokens of a text that means the same.
 
-    What pretraining teaches of a control word is how people use it within a text, not that a text of its kind
-    follows. A word of several tokens shares them with others; it is left as it is, and the log says so. Source: Lester
-    et al. (2021), "The power of scale for parameter-efficient prompt tuning", section 3.2 (class labels).
+    Pretraining teaches how people use a control word within a text, not that a text of that kind follows it. A word of
+    several tokens shares them with others; it is left as it is, and the log says so. Source: Lester et al. (2021), "The
+    power of scale for parameter-efficient prompt tuning", section 3.2 (class labels).
     """
     rows = model.get_input_embeddings().weight
     for word, text in alike.items():

@@ -34,10 +34,10 @@ _KNOWN = {"do_sample", "temperature", "top_k", "top_p", "min_length", "max_lengt
 class Ctranslate2:
     """``model`` in CTranslate2, which writes what transformers does under greedy search in float32, and sooner.
 
-    It is converted once into ``folder`` and anew when the weights are others. ``compute_type`` is ``float32`` or
-    ``int8`` (the matrices; a text may differ). What is drawn begins at ``seed``, for the life of the object: the
-    library cannot begin anew. Calls from so many threads run in ``parallel``, each on one core; without it, on half of
-    them.
+    It is converted into ``folder`` once, and again when the weights change. ``compute_type`` is ``float32`` or ``int8``
+    (the matrices; a text may differ). Sampling starts from ``seed`` once in the life of the object: the library cannot
+    be reseeded. With ``parallel``, calls from that many threads run at a time, each on one core; without it, a call
+    runs on half of the cores.
 
     Raises:
         UserError: ctranslate2 is not installed, or it knows no such architecture.
@@ -72,8 +72,8 @@ class Ctranslate2:
                 raise UserError(f"{name}: {reason}. --engine transformers로 실행하세요.")
 
     def generate(self, prompts: list[list[int]], options: DecodingOptions) -> list[list[int]]:
-        """The token ids that follow each of N prompts, with eos where it came to that. ``options`` counts new tokens
-        (``max_new_tokens``, ``min_new_tokens``)."""
+        """The token ids that follow each of N prompts, up to and with eos if there is one. ``options`` counts new
+        tokens (``max_new_tokens``, ``min_new_tokens``)."""
         self.check(options)
         sampling, written = _sampling(options), {}
         # In a batch of different lengths CTranslate2 takes the longer prompts' last tokens for new ones.
@@ -139,7 +139,7 @@ def _convert(model, tokenizer, folder: Path) -> None:
     from ctranslate2.converters import TransformersConverter
 
     class Converter(TransformersConverter):
-        """Converts what is loaded already; the path that it is given has the configuration alone."""
+        """Converts a model that is already loaded; the path that it is given holds only the configuration."""
 
         def load_model(self, model_class, model_name_or_path, **_):
             return _as_it_was(model)
@@ -167,7 +167,7 @@ def _convert(model, tokenizer, folder: Path) -> None:
 
 
 def _as_it_was(model):
-    """``model`` with the names that CTranslate2 4.8 reads, which transformers 5 has given up for GPT-NeoX."""
+    """``model`` with the attribute names that CTranslate2 4.8 reads and transformers 5 has dropped for GPT-NeoX."""
     if model.config.model_type != "gpt_neox":
         return model
     rope = model.config.rope_parameters

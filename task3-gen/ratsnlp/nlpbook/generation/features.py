@@ -13,7 +13,7 @@ CHUNK_CHARACTERS = 2_000_000  # characters tokenized at a time, however long the
 
 @dataclass
 class GenerationExample:
-    """A text, and what it begins with that is not its author's: the control word and a space.
+    """A text, and what was put before it: the control word and a space.
 
     ``book_text`` is the text as ratsnlp 1.0.53 read it, where that differs; the recipe ``book`` learns from it.
     """
@@ -123,7 +123,7 @@ class TokenStore(Dataset):
 
 
 def _without_truncation(backend):
-    """``backend``, or a copy where it truncates or pads: that is its owner's setting."""
+    """``backend``, or a copy where it truncates or pads: that setting is the caller's."""
     if backend.truncation is None and backend.padding is None:
         return backend
     copy = type(backend).from_str(backend.to_str())
@@ -145,6 +145,6 @@ def _chunks(examples: Iterable[GenerationExample]) -> Iterator[list[GenerationEx
 
 
 def convert_examples_to_features(examples: list[GenerationExample], tokenizer, args) -> TokenStore:
-    """Tokenize and truncate to ``args.max_seq_length``; padding is eos, which no truncated text has:
-    it has no end to learn."""
+    """Tokenize and truncate to ``args.max_seq_length``; padding is eos. A truncated text has no eos, since it has no
+    end to learn."""
     return TokenStore(examples, tokenizer, args.max_seq_length, truncate=True, book_fields=True)

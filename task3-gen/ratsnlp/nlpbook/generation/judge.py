@@ -1,4 +1,4 @@
-"""A judge of polarity: it tells a review that praises from one that does not."""
+"""A polarity classifier: it tells positive reviews from negative ones."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -14,7 +14,7 @@ from .features import GenerationExample
 
 
 class PolarityJudge:
-    """Tells 긍정 from 부정: logistic regression over the character n-grams (1 to 5, within words) that a text holds.
+    """Tells 긍정 from 부정: logistic regression over the character n-grams (1 to 5, within words) of a text.
 
     Source: Wang & Manning (2012), "Baselines and bigrams: simple, good sentiment and topic classification".
     ``coefficients`` has one for each bucket that an n-gram is hashed to.
@@ -28,13 +28,13 @@ class PolarityJudge:
     @classmethod
     def fit(cls, examples: Sequence[GenerationExample], folder: str | Path | None = None,
             features: int = FEATURES) -> "PolarityJudge":
-        """Learn from ``examples``, or read what was learnt from the very same ones and is kept in ``folder``.
+        """Train on ``examples``, or load from ``folder`` what was trained on the same ones.
 
         Raises:
             UserError: the examples are not of both kinds.
         """
         if len(set(polarities(examples))) < 2:
-            raise UserError("판정기를 만들려면 학습용 리뷰에 긍정과 부정이 모두 있어야 합니다.")
+            raise UserError("분류기를 만들려면 학습용 리뷰에 긍정과 부정이 모두 있어야 합니다.")
         digest = sha256("\n".join([str(features), *(example.text for example in examples)]).encode()).hexdigest()
         file = Path(folder, f"{digest[:16]}.npz") if folder else None
         if file and file.is_file():
@@ -50,14 +50,14 @@ class PolarityJudge:
 
     @classmethod
     def load(cls, file: str | Path = BUNDLED_DATA / "judge" / "judge.npz") -> "PolarityJudge":
-        """What :meth:`save` wrote; the one that ships with the repository has learnt from NSMC's training reviews."""
+        """Load what :meth:`save` wrote. The bundled one was trained on NSMC's training reviews."""
         with np.load(file) as kept:
             return cls(kept["coefficients"], float(kept["intercept"]))
 
     @classmethod
     @cache
     def bundled(cls) -> "PolarityJudge":
-        """The one that ships with the repository, read once."""
+        """The classifier that ships with the repository, loaded once."""
         return cls.load()
 
     def save(self, file: Path) -> None:

@@ -117,8 +117,8 @@ def token_losses(model, batch: dict[str, torch.Tensor],
 
 def control_losses(model, batch: dict[str, torch.Tensor], words: torch.Tensor,
                    plain_head: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """What :func:`token_losses` gives for N texts (T,), and how surprising each text's own control word is once the
-    text is known, all words being as likely before: -ln p(word | text), in nats (N,).
+    """The :func:`token_losses` of N texts (T,), and -ln p(word | text) of each text's own control word, in nats (N,).
+    All words have the same prior.
 
     By Bayes' rule: the text's likelihood after its own word over the sum of those after each of K ``words``
     (K, tokens of a word), for which each text is computed K times. Source: Krause et al. (2020), "GeDi: Generative

@@ -40,13 +40,13 @@ def load_model_and_tokenizer(args):
         added = tokenizer.add_tokens(list(args.special_tokens), special_tokens=True)
         if len(tokenizer) > rows:
             model.resize_token_embeddings(len(tokenizer))
-        print(f"특별한 토큰 {len(args.special_tokens)}개 가운데 {added}개를 더했습니다: "
+        print(f"특수 토큰 {len(args.special_tokens)}개 가운데 {added}개를 추가했습니다: "
               f"토큰 {tokens:,} → {len(tokenizer):,}개, "
-              f"임베딩 {rows:,} → {model.get_input_embeddings().num_embeddings:,}줄")
+              f"임베딩 {rows:,} → {model.get_input_embeddings().num_embeddings:,}행")
     model = model.to(resolve_device(args.device))
     every = sum(parameter.numel() for parameter in model.parameters())
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    print(f"모델: {args.model_type}, 장치: {model.device}, 매개변수: {every:,}개(학습하는 것 {trainable:,}개)")
+    print(f"모델: {args.model_type}, 장치: {model.device}, 매개변수: {every:,}개(그중 학습 {trainable:,}개)")
     return model, tokenizer
 
 
@@ -65,7 +65,7 @@ def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "global" in str(error):
             raise UserError(
-                f"{fpath}: 가중치 말고 코드도 든 체크포인트라 열지 않았습니다. "
+                f"{fpath}: 가중치 외에 코드도 든 체크포인트라 열지 않았습니다. "
                 "train_gen-N.py로 만든 것을 쓰세요.") from error
         raise UserError(f"{fpath}: {_BROKEN}") from error
     except (RuntimeError, EOFError, OSError) as error:

@@ -55,7 +55,7 @@ def _read_rows(file: Path):
             continue
         if len(columns) != 3:
             raise UserError(
-                f"{place}: 'id<탭>리뷰<탭>라벨'의 세 칸이어야 하는데 {len(columns)}칸입니다: {_shortened(columns)}")
+                f"{place}: 'id<탭>리뷰<탭>라벨'로 열이 3개여야 하는데 {len(columns)}개입니다: {_shortened(columns)}")
         if columns[2] not in ("0", "1"):
             raise UserError(f"{place}: 라벨은 0(부정)이나 1(긍정)이어야 하는데 {columns[2]!r}입니다.")
         yield columns[1], columns[2]

@@ -28,15 +28,14 @@ WINS = {"min_new_tokens": "min_length", "max_new_tokens": "max_length"}
 
 
 def knob(korean: str, unnamed, help: str, usual: tuple | None = None, **bounds):
-    """A field of :class:`DecodingOptions`: None where nobody names it; a page or an API has ``unnamed`` then.
-    ``usual`` is from where to where a slider goes, where that is less than its bounds."""
+    """A field of :class:`DecodingOptions`: None unless it is given; a page or an API then shows ``unnamed``. ``usual``
+    is the range of a slider, where that is narrower than the bounds."""
     return argument(None, help, korean=korean, unnamed=unnamed, usual=usual, range="maximum" in bounds, **bounds)
 
 
 @dataclass
 class DecodingOptions(Arguments):
-    """How the next token is chosen. What is not named (None) is as transformers has it:
-    where it samples, with a top-k of 50.
+    """How the next token is chosen. What is not given (None) is transformers' default: where it samples, a top-k of 50.
 
     After those that say how to search and how long, the knobs stand in the order in which they act.
     ``top_n_sigma``, ``polarity``, ``penalty_alpha`` and ``temperature_last`` are ours; the rest are transformers'.
@@ -80,7 +79,8 @@ class DecodingOptions(Arguments):
         "분류기의 로그확률을 몇 배로 더할지: 양수는 긍정, 음수는 부정 쪽으로", (-10.0, 10.0),
         minimum=-20.0, maximum=20.0)
     top_n_sigma: float | None = knob(
-        "top-nσ", 0.0, "가장 높은 점수에서 표준편차의 몇 배 안에 드는 토큰만. 0은 자르지 않음. 보통 1", (0.0, 4.0),
+        "top-nσ", 0.0,
+        "가장 높은 점수에서 표준편차의 몇 배 안에 드는 토큰만 남길지. 0은 자르지 않음. 보통 1", (0.0, 4.0),
         minimum=0.0, maximum=100.0)
     temperature: float | None = knob(
         "온도", 1.0,
@@ -93,7 +93,7 @@ class DecodingOptions(Arguments):
         minimum=0, maximum=MAX_VOCABULARY)
     top_p: float | None = knob(
         "top-p", 1.0,
-        "확률이 높은 것부터 더해 이만큼이 될 때까지의 토큰에서만. 1은 자르지 않음",
+        "확률이 높은 토큰부터 더해 이 값이 될 때까지 남깁니다. 1은 자르지 않음",
         above=0.0, maximum=1.0)
     min_p: float | None = knob(
         "min-p", 0.0,
@@ -101,7 +101,7 @@ class DecodingOptions(Arguments):
         minimum=0.0, maximum=1.0)
     typical_p: float | None = knob(
         "typical-p", 1.0,
-        "정보량이 평균에 가까운 것부터 더해 이만큼까지. 1은 자르지 않음. 보통 0.95",
+        "정보량이 평균에 가까운 토큰부터 확률을 더해 이 값이 될 때까지 남깁니다. 1은 자르지 않음. 보통 0.95",
         above=0.0, maximum=1.0)
     temperature_last: bool | None = knob(
         "온도 나중", False, "true면 llama.cpp처럼 후보를 자른 다음에 온도로 나눕니다. transformers는 온도가 먼저입니다")
@@ -144,14 +144,14 @@ class DecodingOptions(Arguments):
                 if (value := getattr(self, spec.name)) is not None}
 
     def acts_on_draws(self) -> list[str]:
-        """What is named of the knobs that have an effect only where the next token is drawn."""
+        """The given knobs that have an effect only where the next token is drawn."""
         return [name for name in ("temperature_last", "top_n_sigma", *SAMPLING)
                 if getattr(self, name) is not None and not (self.penalty_alpha and name == "top_k")]
 
     @property
     def draws(self) -> bool:
-        """Whether another seed may give another text. What is not said is told from the knobs: those that only
-        act on a distribution that is drawn from say that one is."""
+        """Whether another seed may give another text. Without ``do_sample``, a given knob that acts only on draws
+        implies that it draws."""
         if self.do_sample is not None or self.temperature == 0:
             return bool(self.do_sample) and self.temperature != 0
         return bool(self.acts_on_draws()) and not self.penalty_alpha
@@ -159,8 +159,8 @@ class DecodingOptions(Arguments):
     def generate_arguments(self, polarity_processor: Callable | None = None) -> dict[str, Any]:
         """What is named, as ``model.generate`` takes it.
 
-        A temperature of 0 is greedy search there by another name; lengths that count the new tokens alone win over
-        those that count the prompt as well. ``polarity_processor(weight)`` makes the logits processor of ``polarity``.
+        A temperature of 0 becomes greedy search. Lengths that count the new tokens alone win over those that count the
+        prompt as well. ``polarity_processor(weight)`` makes the logits processor of ``polarity``.
 
         Raises:
             UserError: ``polarity`` is named, and there is nothing that makes its processor.
@@ -207,5 +207,5 @@ class DecodingOptions(Arguments):
 
 @cache
 def _warn_once(message: str) -> None:
-    """The same options are made many times on the way from a flag to the model."""
+    """Log a warning once, though the same options are made many times between a flag and the model."""
     logging.getLogger(__name__).warning(message)

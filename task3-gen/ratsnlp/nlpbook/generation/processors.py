@@ -29,8 +29,8 @@ GUIDED = 50  # candidates that a classifier reads at each step: the others are c
 class TopNSigmaLogitsWarper(LogitsProcessor):
     """Cuts what lies more than ``n`` standard deviations of the logits (B, V) below the highest.
 
-    The temperature scales both alike, so that what is kept does not hang on it. Source: Tang et al. (2024), "Top-nσ:
-    not all logits are you need", section 3. What was cut before does not count.
+    The temperature scales both alike, so that it does not change what is kept. Source: Tang et al. (2024), "Top-nσ: not
+    all logits are you need", section 3. What was cut before does not count.
     """
 
     def __init__(self, n: float):
@@ -45,10 +45,10 @@ class TopNSigmaLogitsWarper(LogitsProcessor):
 
 class PolarityLogitsProcessor(LogitsProcessor):
     """Adds ``weight`` times the log-probability of being 긍정 (with a negative one, of being 부정) to the logits (B, V)
-    of the likeliest candidates, each read behind the text so far; cuts the others.
+    of the likeliest candidates, each read after the text so far; cuts the others.
 
     In the spirit of FUDGE (Yang & Klein, 2021, "Controlled text generation with future discriminators"), whose
-    classifier has learnt from beginnings of texts, as ``margins``, a classifier of whole reviews, has not.
+    classifier was trained on beginnings of texts; ``margins`` was trained on whole reviews.
 
     Args:
         margins: log odds of being 긍정 of N texts: (N,).

@@ -138,14 +138,14 @@ def prompt_ids(config, tokenizer, prompt: str | Sequence[int], max_length: int |
     that it begins with."""
     positions = max_positions(config) or math.inf
     if max_new_tokens is not None and max_new_tokens >= positions:
-        raise UserError(f"max_new_tokens: 이 모델의 위치는 {positions}개라 {positions - 1} 이하여야 하는데 "
+        raise UserError(f"max_new_tokens: 이 모델의 최대 길이는 {positions}토큰이라 {positions - 1} 이하여야 하는데 "
                         f"{max_new_tokens}입니다.")
     if max_new_tokens is None:
         max_length = min(50, positions) if max_length is None else max_length
         check_length(config, max_length, "max_length")
     if isinstance(prompt, str):
         if not prompt.strip():
-            raise UserError("빈 글은 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+            raise UserError("빈 프롬프트는 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
         check_text("프롬프트", prompt)
         ids = tokenizer.encode(compose(prompt).rstrip())
     else:
@@ -154,14 +154,15 @@ def prompt_ids(config, tokenizer, prompt: str | Sequence[int], max_length: int |
         raise UserError("프롬프트: 이 모델의 토크나이저가 아는 글자가 없습니다. 다르게 적어 주세요.")
     if config.is_encoder_decoder:
         if len(ids) > positions:
-            raise UserError(f"주어진 글이 {len(ids)}토큰이라 이 모델의 위치({positions}개)를 넘습니다. 글을 줄이세요.")
+            raise UserError(
+                f"프롬프트가 {len(ids)}토큰이라 이 모델의 최대 길이({positions}토큰)를 넘습니다. 프롬프트를 줄이세요.")
     elif max_new_tokens is None and len(ids) >= max_length:
         raise UserError(
-            f"주어진 글이 {len(ids)}토큰이라 max_length({max_length})에 이어 쓸 자리가 없습니다. 글을 줄이세요.")
+            f"프롬프트가 {len(ids)}토큰이라 max_length({max_length})에 이어 쓸 자리가 없습니다. 프롬프트를 줄이세요.")
     elif max_new_tokens is not None and len(ids) + max_new_tokens > positions:
         raise UserError(
-            f"주어진 글이 {len(ids)}토큰이라 이 모델의 위치({positions}개)에 새 토큰 {max_new_tokens}개를 쓸 자리가 "
-            "없습니다. 글이나 max_new_tokens를 줄이세요.")
+            f"프롬프트가 {len(ids)}토큰이라 이 모델의 최대 길이({positions}토큰)에 새 토큰 {max_new_tokens}개를 쓸 "
+            "자리가 없습니다. 프롬프트나 max_new_tokens를 줄이세요.")
     return ids
 
 

@@ -33,11 +33,11 @@ class StandardRecipe:
         return LengthGroupedSampler(dataset, self.args)
 
     def training_loss(self, model, batch, plain_head: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is to be made small, and the mean over the tokens (nats) that is shown: two scalars.
+        """The loss to minimize, and the mean over the tokens (nats) to show: two scalars.
 
-        The former is a sum, so that each token of an epoch weighs the same: like lengths share a batch, and the mean
-        over a batch of short reviews would give their tokens several times the weight of a long review's. Its divisor
-        is one number for the whole run.
+        The loss is a sum, so that each token of an epoch weighs the same: like lengths share a batch, and the mean over
+        a batch of short reviews would give their tokens several times the weight of a long review's. Its divisor is one
+        number for the whole run.
         """
         losses, _ = token_losses(model, batch, plain_head)
         return losses.sum() / self.tokens_per_step, losses.mean().detach()
@@ -67,8 +67,8 @@ class StandardRecipe:
 
 class ContrastRecipe(StandardRecipe):
     """The standard recipe with a loss that also sees the control words: a review is to be likelier after its own than
-    after any other. Half of it is what the model learns of the review, half what it would tell of the word from the
-    review (:func:`~.loss.control_losses`). Each step takes as many times as long as there are words."""
+    after any other. Half of it is the loss of the review's tokens, half that of telling the word from the review
+    (:func:`~.loss.control_losses`). With K words a step takes K times as long."""
 
     def training_loss(self, model, batch, plain_head: bool) -> tuple[torch.Tensor, torch.Tensor]:
         losses, of_words = control_losses(model, batch, self.control_words, plain_head)
@@ -98,7 +98,7 @@ def _control_words(dataset) -> torch.Tensor:
 
 class BookRecipe:
     """What ratsnlp 1.0.53 computed: padding counts, ``token_type_ids`` of zeros are fed, the learning rate is constant,
-    gradients are not clipped, the order is that of chance."""
+    gradients are not clipped, the order is random."""
 
     def __init__(self, args):
         self.args = args
@@ -132,6 +132,5 @@ def recipe_of(args) -> StandardRecipe | BookRecipe:
 
 
 def training_sampler(dataset, args) -> Sampler:
-    """The order in which ``args.recipe`` learns ``dataset``: like lengths together, or,
-    in the book's, that of chance."""
+    """The order in which ``args.recipe`` learns ``dataset``: like lengths together, or, in the book's, random."""
     return recipe_of(args).sampler(dataset)

@@ -114,7 +114,7 @@ class TextOutput:
         self.part.unlink()
 
     def _read_part(self) -> None:
-        """What is finished; cut off is what was broken off behind it."""
+        """Read the finished batches; drop what was written only in part after them."""
         data = self.part.read_bytes() if self.part.exists() else b""
         lines = data.split(b"\n")[:-1]
         if data and not data.startswith(b'{"settings"'):

@@ -19,7 +19,7 @@ KNOBS = {
 
 
 def knob_of(processor: Callable) -> str:
-    """What our options call the work of ``processor``; its class's name where they do not know it."""
+    """The knob that ``processor`` implements; the name of its class where it is none of ours."""
     name = type(processor).__name__
     return KNOBS.get(name, name)
 

@@ -1,4 +1,4 @@
-"""Who gets into the server: the hosts that it answers to, the token, and web pages of other origins (CORS)."""
+"""Who may use the server: the hosts that it answers to, the token, and web pages of other origins (CORS)."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ def error_json(path: str, status: int, message: str, result: str | None = None) 
 
 
 def guarded(app: Flask, access: Access, is_ending: Callable[[], bool]) -> Flask:
-    """An app that answers by ``app``, which stays as it is, whatever ``access`` lets in; nothing new but ``/health``
-    when the server is ending."""
+    """An app that passes to ``app`` (unchanged) what ``access`` lets in, and nothing new but ``/health`` once the
+    server is ending."""
     from flask import Flask, jsonify, request
 
     front = Flask(__name__, static_folder=None)

@@ -112,7 +112,7 @@ def read_json():
 
 
 def failure(status: int, message: str, retry_after: int | None = None):
-    """The answer to a request that failed; what its client can mend comes with the book's guide text."""
+    """The answer to a request that failed; what its client can correct comes with the book's guide text."""
     from flask import current_app, jsonify, request
 
     result = current_app.config["GUIDE"] if status < 429 else None
@@ -130,7 +130,7 @@ def client_is_gone():
 
 
 def server_sent(events: Iterator[str], service: GenerationService, jobs: list[Job]):
-    """A response of server-sent ``events``. When it ends, by whom ever, ``jobs`` are of no more use."""
+    """A response of server-sent ``events``. However it ends, ``jobs`` are abandoned then."""
     from flask import Response
 
     response = Response(events, mimetype="text/event-stream", headers={

@@ -79,7 +79,7 @@ class Completion:
 
 @contextmanager
 def own_names() -> Iterator[None]:
-    """What goes wrong meanwhile is told by the names of this API."""
+    """While it lasts, errors name fields as this API does."""
     try:
         yield
     except UserError as error:

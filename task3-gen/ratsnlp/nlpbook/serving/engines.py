@@ -1,4 +1,4 @@
-"""What writes for the server: transformers, many texts in one batch, and CTranslate2."""
+"""The server's engines: transformers, with many texts in one batch, and CTranslate2."""
 
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ class ModelEngine:
         self.eos = eos if isinstance(eos, list) else [eos]
 
     def close(self) -> None:
-        """Nothing is asked of it any more."""
+        """Called when no more requests will come."""
 
     def fitted(self, request: Request) -> tuple[Request, list[int], int]:
-        """``request``, its least length no more than its most, the prompt's token ids, and the most, which counts them.
+        """``request`` with its minimum length no more than its maximum, the prompt's token ids, and the maximum, which
+        counts them.
 
         Raises:
             UserError: the prompt does not fit, nor does the prefix.
@@ -185,7 +186,7 @@ class _Over(StoppingCriteria):
 
 
 class Ctranslate2Engine(ModelEngine):
-    """CTranslate2 in int8: those that wait and have the same knobs are a batch, which none joins; one a core at a time.
+    """CTranslate2 in int8: waiting requests with the same knobs form a batch, which none joins later; one batch a core.
     """
 
     name, has_steps, has_seed = "ctranslate2", False, False
@@ -252,7 +253,7 @@ def begun(job: Job) -> Job:
 
 
 def runs_as_a_unit(options: DecodingOptions) -> str | None:
-    """What these options are called where a text is not written token by token."""
+    """The name of the way to decode, where it does not write token by token; else None."""
     if (options.num_beams or 1) > 1:
         return f"빔 서치(num_beams={options.num_beams})"
     return f"대조 탐색(penalty_alpha={options.penalty_alpha:g})" if options.penalty_alpha else None

@@ -44,7 +44,7 @@ class Closed(ServiceError):
 
 
 class Left(ServiceError):
-    """Nobody reads this."""
+    """The client has gone: nobody reads this."""
 
     status = 499
 
@@ -54,13 +54,13 @@ class Left(ServiceError):
 
 class TooLate(ServiceError):
     def __init__(self, seconds: float):
-        super().__init__(f"{seconds:g}초 안에 끝나지 않아 그만두었습니다. 길이를 줄이거나 잠시 뒤에 다시 보내세요.")
+        super().__init__(f"{seconds:g}초 안에 끝나지 않아 중단했습니다. 길이를 줄이거나 잠시 뒤에 다시 보내세요.")
         self.retry_after = 10
 
 
 class OutOfMemory(ServiceError):
     def __init__(self):
-        super().__init__("GPU 메모리가 모자랍니다. 길이나 빔의 수를 줄이거나 잠시 뒤에 다시 보내세요.")
+        super().__init__("GPU 메모리가 부족합니다. 길이나 빔의 수를 줄이거나 잠시 뒤에 다시 보내세요.")
         self.retry_after = 10
 
 
@@ -71,7 +71,7 @@ class Failed(ServiceError):
 
     def __init__(self):
         self.id = secrets.token_hex(4)
-        super().__init__(f"서버에서 오류가 났습니다. 까닭은 서버의 로그에 이 번호로 있습니다: {self.id}")
+        super().__init__(f"서버에서 오류가 났습니다. 서버의 로그에서 이 번호로 원인을 찾을 수 있습니다: {self.id}")
 
 
 @dataclass
@@ -117,11 +117,11 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether there is no more use in writing it."""
+        """Whether nobody needs the rest: its client has gone or its time is up."""
         return self.left or time.monotonic() > self.came + self.seconds
 
     def put(self, token: int, step: Step | None, eos: list[int]) -> bool:
-        """Take in the next token; whether it was the last."""
+        """Take the next token; returns whether it was the last."""
         self.times.append(time.monotonic())
         if step:
             self.steps.append(step)
@@ -142,7 +142,7 @@ class Job:
             self._news.put(None)
 
     def end_over(self) -> None:
-        """End as what is of no more use."""
+        """End a job that is :attr:`over`."""
         self.end(error=None if self.left else TooLate(self.seconds))
 
     def leave(self) -> None:
@@ -150,11 +150,11 @@ class Job:
         self.left = True
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended within so many."""
+        """Wait for its end; returns whether it came within ``seconds``."""
         return self._done.wait(seconds)
 
     def tokens(self, seconds: float) -> Iterator[int | None]:
-        """The tokens as they come, None where there was none for so many seconds.
+        """The tokens as they come, None where there was none for ``seconds``.
 
         Raises:
             ServiceError: what it ended with.

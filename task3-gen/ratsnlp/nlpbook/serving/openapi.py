@@ -23,7 +23,7 @@ ERRORS = {
     400: "값이나 JSON이 잘못됨", 401: "토큰이 없거나 틀림", 403: "이 서버의 주소가 아닌 Host 헤더",
     404: "이 서버에 없는 모델", 413: f"요청이 {MAX_BODY // 1024} KiB를 넘음",
     415: "Content-Type이 application/json이 아님", 429: "대기열이 가득 참", 500: "서버의 오류",
-    503: "끝내는 중이거나, 시간이나 메모리가 모자람"}
+    503: "끝내는 중이거나, 시간이나 메모리가 부족함"}
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "토큰을 쓰는 서버에서"},
@@ -116,7 +116,7 @@ def _field(each: RequestField, *more: dict) -> dict:
     """Whatever a field may be: a number, a numeric string, or ``""`` for its default; and ``more``."""
     bounds = {keyword: each.metadata[name] for name, keyword in (
         ("minimum", "minimum"), ("maximum", "maximum"), ("above", "exclusiveMinimum")) if name in each.metadata}
-    text = STRING | {"pattern": f"^({NUMERIC})?$", "description": "같은 범위의 수. 빈 글은 기본값"}
+    text = STRING | {"pattern": f"^({NUMERIC})?$", "description": "같은 범위의 수. 빈 문자열은 기본값"}
     number = {"type": "integer" if each.type is int else "number", **bounds}
     if each.type is bool:
         kinds = [{"enum": [True, False, "true", "false", ""]}]
@@ -183,7 +183,7 @@ def _requests(service: GenerationService) -> dict[str, dict]:
 
 
 def _answers(service: GenerationService) -> dict[str, dict]:
-    finish_reason = {"enum": ["stop", "length"], "description": "stop: 텍스트가 끝남. length: 길이가 다 참"}
+    finish_reason = {"enum": ["stop", "length"], "description": "stop: 텍스트가 끝남. length: 최대 길이에 도달함"}
     share = NUMBER | {"minimum": 0, "maximum": 1.000001}
     stages = dict.fromkeys(("model", "penalties", "temperature", "cuts"), share)
     text = {"result": STRING, "finish_reason": finish_reason, "tokens": COUNT, "seconds": NUMBER}

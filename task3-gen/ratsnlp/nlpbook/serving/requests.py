@@ -195,8 +195,8 @@ def fresh_seed() -> int:
 
 
 def complete_options(given: dict[str, Any], defaults: dict[str, Any]) -> DecodingOptions:
-    """The knobs that are ``given``, and the ``defaults`` of others. Where nothing is drawn, those of what acts on draws
-    are left out; where new tokens are counted alone, those of the lengths that count the prompt.
+    """The ``given`` knobs, and the ``defaults`` of the others. Where nothing is drawn, the defaults of knobs that act
+    on draws are left out; where a length counts only new tokens, those of the lengths that count the prompt.
 
     Raises:
         UserError: two that contradict each other.

@@ -33,7 +33,7 @@ SPARE_BODY = 2**20  # bytes beyond the app's MAX_CONTENT_LENGTH that are read, s
 
 _MESSAGES = {
     400: "HTTP 요청의 형식이 잘못되었습니다.", 413: "요청이 너무 큽니다.", 431: "요청의 헤더가 너무 큽니다.",
-    500: "서버에서 오류가 났습니다. 서버의 기록을 확인하세요.",
+    500: "서버에서 오류가 났습니다. 서버의 로그를 확인하세요.",
     501: "Transfer-Encoding은 chunked만 쓸 수 있습니다."}
 
 
@@ -125,7 +125,7 @@ def _channel_class(signals) -> type[HTTPChannel]:
             return super().build_response_header()
 
     class Refusal(ErrorTask):
-        """What waitress itself refuses, as the app's errors are."""
+        """Waitress's own errors, in the form of the app's."""
 
         def execute(self):
             error = self.request.error
@@ -183,8 +183,8 @@ def _collected(signals: list[int], server: BaseWSGIServer) -> Iterator[None]:
 
 
 def _serve(server: BaseWSGIServer, signals: list[int]) -> None:
-    """Serve until there is a signal and what was under way then has been sent, or its time is over, or there are two
-    signals."""
+    """Serve until a signal comes; then until the requests under way are answered, their time is over, or a second
+    signal comes."""
     from waitress import wasyncore
 
     waiting, deadline = set(), math.inf

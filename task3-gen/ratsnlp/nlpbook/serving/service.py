@@ -73,7 +73,7 @@ class GenerationService:
         return self.worker.open and not self.worker.full
 
     def close(self) -> None:
-        """Take no more requests; those under way end as such that were not finished."""
+        """Take no more requests; those under way end unfinished."""
         self.worker.close()
         self.engine.close()
 
@@ -105,8 +105,8 @@ class GenerationService:
         return job
 
     def submit_all(self, requests: Sequence[Request], streamed: bool, told: bool = True) -> list[Job]:
-        """All of ``requests``, or none where one of them does not fit; :meth:`events` are ``told`` of them, as they are
-        written where they are ``streamed``."""
+        """Submit all of ``requests``, or none where one of them does not fit. With ``told``, :meth:`events` can follow
+        them; with ``streamed``, while they are written."""
         jobs = [self.engine.job(request, streamed, told=told, seconds=self.seconds_each) for request in requests]
         self.worker.submit(*jobs)
         return jobs

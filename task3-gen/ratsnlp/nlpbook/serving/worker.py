@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
-    """What writes: ``running`` are its jobs, of which each call of ``advance`` writes something or ends them."""
+    """What writes: ``running`` are its jobs, and each call of ``advance`` continues or ends them."""
 
     running: list[Job]
 
