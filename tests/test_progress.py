@@ -1,5 +1,6 @@
 """How a run tells of its progress: a bar in a terminal and in a notebook, lines in the log elsewhere."""
 
+import io
 import logging
 import os
 import re
@@ -54,10 +55,16 @@ def test_a_terminal_shows_a_bar_in_korean_for_each_epoch(make_args, monkeypatch,
     assert "100%" not in log.text
 
 
-def test_a_notebook_shows_the_bar(make_args, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "ipykernel", None)
+class OutStream(io.StringIO):
+    """What standard output and standard error are in a notebook."""
+
+    __module__ = "ipykernel.iostream"
+
+
+def test_a_notebook_shows_the_bar(make_args, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", OutStream())
     run_fit(make_args(epochs=1))
-    assert "에폭 1/1: 100%|" in capsys.readouterr().out
+    assert "에폭 1/1: 100%|" in sys.stdout.getvalue()
 
 
 def test_the_log_has_a_line_each_tenth_of_an_epoch_at_most(make_args, log, monkeypatch):
@@ -96,6 +103,6 @@ def test_predict_batch_shows_no_bar_in_a_file(tiny_folder, capsys, monkeypatch):
     predictor = Predictor(*load_pretrained(str(tiny_folder)))
     predictor.predict_batch(["영화", "음악"], max_new_tokens=2)
     assert capsys.readouterr().err == ""
-    monkeypatch.setitem(sys.modules, "ipykernel", None)
+    monkeypatch.setattr(sys, "stderr", OutStream())
     predictor.predict_batch(["영화", "음악"], max_new_tokens=2)
-    assert "생성: 100%" in capsys.readouterr().err
+    assert "생성: 100%" in sys.stderr.getvalue()

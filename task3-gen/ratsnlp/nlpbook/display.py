@@ -1,6 +1,5 @@
 """Text in a terminal, where a Hangul syllable takes two columns."""
 
-import sys
 import unicodedata
 
 COLUMNS = 100  # of a line that is shown to a class
@@ -8,7 +7,7 @@ COLUMNS = 100  # of a line that is shown to a class
 
 def shows_bars(stream) -> bool:
     """Whether a progress bar belongs on ``stream``: a terminal or a notebook; a file would keep each of its states."""
-    return stream.isatty() or "ipykernel" in sys.modules
+    return stream.isatty() or type(stream).__module__.startswith("ipykernel")
 
 
 def width(text: str) -> int:
