@@ -1,5 +1,5 @@
-// 페이지의 시작: 엔진에 물어 모델과 옵션을 보이고, 버튼과 키를 잇습니다.
-// 모델은 엔진이 알고(server.js), 쓰는 일은 writer.js, 토큰을 고르는 계산은 decoding.js가 합니다.
+// 페이지: 엔진에 물어 모델과 옵션을 보이고, 버튼과 키를 연결합니다.
+// 모델은 엔진이 알고, 쓰는 일은 writer.js, 토큰을 고르는 계산은 decoding.js가 합니다.
 
 import { compare } from "./compare.js";
 import { control } from "./controls.js";
@@ -8,7 +8,6 @@ import { History } from "./history.js";
 import { fromLink, toLink, value } from "./link.js";
 import { predict } from "./predict.js";
 import { showPresets } from "./presets.js";
-import { connect } from "./server.js";
 import { Settings } from "./settings.js";
 import { isPhone, Writer } from "./writer.js";
 
@@ -151,19 +150,24 @@ async function copy(text, what) {
   say(`${what}를 복사했습니다.`);
 }
 
-for (const each of document.querySelectorAll("[data-control]")) {
-  each.onclick = () => {
-    prompt.value = `${each.dataset.control} ${prompt.value.replace(CONTROL, "")}`.trimStart();
-    showControl();
-    prompt.focus();
-  };
+/** connect()가 주는 엔진으로 페이지를 엽니다. */
+export async function openPage(connect) {
+  for (const each of document.querySelectorAll("[data-control]")) {
+    each.onclick = () => {
+      prompt.value = `${each.dataset.control} ${prompt.value.replace(CONTROL, "")}`.trimStart();
+      showControl();
+      prompt.focus();
+    };
+  }
+  prompt.oninput = showControl;
+  showControl();
+  const address = new URL(location);
+  address.searchParams.delete("token"); // 쿠키가 되었으니 주소에 남기지 않습니다.
+  history.replaceState(null, "", address);
+  try {
+    start(await connect(say));
+  } catch (error) {
+    byId("model").textContent = "";
+    say(error.message, true);
+  }
 }
-prompt.oninput = showControl;
-showControl();
-const address = new URL(location);
-address.searchParams.delete("token"); // 쿠키가 되었으니 주소에 남기지 않습니다.
-history.replaceState(null, "", address);
-connect().then(start).catch((error) => {
-  byId("model").textContent = "";
-  say(error.message, true);
-});
