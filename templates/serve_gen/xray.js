@@ -155,10 +155,15 @@ export class Xray {
     }
     const bar = make("div", { className: "bar", "aria-hidden": "true" });
     const share = (each) => each[final(step)];
+    let end = 0;
     for (const each of step.candidates.toSorted((one, other) => share(other) - share(one))) {
       const part = make("span", {}, share(each) > 0.06 ? visible(each.text) : "");
+      const isDrawn = each.id === step.token;
+      const start = isDrawn && step.interval ? step.interval[0] : end; // 표에 없는 후보 다음일 수도
+      part.style.left = `${100 * start}%`;
       part.style.width = `${100 * share(each)}%`;
-      part.classList.toggle("drawn", each.id === step.token);
+      part.classList.toggle("drawn", isDrawn);
+      end += share(each);
       if (share(each)) bar.append(part);
     }
     const mark = make("i");

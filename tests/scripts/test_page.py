@@ -277,6 +277,9 @@ def test_the_xray_shows_the_apis_probabilities(page, port):
         assert all(f"{left:,}" in pipeline for left in step["left"].values())
         assert f"{step['entropy']:.2f}비트" in pipeline
         assert f"{step['number']:.4f}" in text_of(page, "#xray")
+        part, mark = (page.execute_script(f"return document.querySelector('{each}').getBoundingClientRect().toJSON()")
+                      for each in (".bar .drawn", ".bar i"))
+        assert part["left"] - 3 <= mark["left"] <= part["right"] + 1  # the draw fell on what it drew
         for row, each in zip(page.find_elements("css selector", "#xray tbody tr"), step["candidates"], strict=True):
             assert (f"{each['cut_by']}가 제외" in row.text) == (each["cut_by"] is not None)
             assert ("뽑힘" in row.text) == (each["id"] == step["token"])
