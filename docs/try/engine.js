@@ -1,8 +1,8 @@
 // 엔진: 이 브라우저가 실행하는 kogpt-mini. 메서드는 서버를 부르는 server.js의 것과 같습니다.
 
+import { Engine } from "../../templates/serve_gen/engine.js";
 import { SETTINGS } from "./settings.js";
 
-const CANDIDATES = 20;
 const MODEL = "../../task3-gen/kogpt-mini/";
 
 /** onProgress(0부터 1까지)는 가중치를 받는 동안 불립니다. */
@@ -12,15 +12,13 @@ export async function connect({ onProgress = () => {} } = {}) {
   return engine;
 }
 
-class BrowserEngine {
+class BrowserEngine extends Engine {
   #worker;
   #asked = new Map(); // 번호 → 답을 기다리는 것
   #last = 0;
-  #logits = new Map();
-  #texts = new Map();
 
   constructor(settings, worker) {
-    this.settings = settings;
+    super(settings);
     this.#worker = worker;
     worker.onmessage = ({ data: { id, ...answer } }) => this.#asked.get(id)?.(answer);
     worker.onerror = () => {
@@ -44,32 +42,20 @@ class BrowserEngine {
     return this.#ask({ write: request }, { signal, onPart });
   }
 
-  /** prefix 다음 토큰의 로짓 모두: {ids: 프롬프트까지 포함한 토큰 번호, logits: Float32Array} */
-  async logits(prompt, prefix) {
-    const key = JSON.stringify([prompt, prefix]);
-    if (!this.#logits.has(key)) {
-      const found = await this.#ask({ logits: { prompt, prefix } });
-      if (this.#logits.size > 30) this.#logits.clear();
-      this.#logits.set(key, found);
-    }
-    return this.#logits.get(key);
+  askLogits(prompt, prefix) {
+    return this.#ask({ logits: { prompt, prefix } });
   }
 
   /** 그 자리의 스텝을 워커가 계산합니다. */
   async step(prompt, prefix, knobs, seed) {
-    const most = prefix.length + 1;
-    const least = knobs.min_new_tokens && { min_new_tokens: Math.min(knobs.min_new_tokens, most) };
-    const length = { ...least, max_new_tokens: most };
-    const request = { prompt, ...knobs, ...length, prefix, seed, steps: CANDIDATES };
+    const request = this.stepRequest(prompt, prefix, knobs, seed);
     const steps = [];
     await this.write(request, { onPart: (part) => steps.push(...part.steps) });
     return steps.at(-1);
   }
 
-  /** 토큰 번호의 텍스트 */
-  async text(id) {
-    if (!this.#texts.has(id)) this.#texts.set(id, await this.#ask({ text: id }));
-    return this.#texts.get(id);
+  askText(id) {
+    return this.#ask({ text: id });
   }
 
   /** 워커에 묻습니다. 멈추면(signal) 답을 기다리지 않고 끝냅니다. */

@@ -2,14 +2,12 @@
 // 받는 것: {id, load | write | logits | text | stop: 내용}
 // 보내는 것: {id, progress | part: 중간에, done | error: 끝에}
 
-import { complete, takeStep } from "../../templates/serve_gen/decoding.js";
+import { ACTS_ON_DRAWS, complete, takeStep } from "../../templates/serve_gen/decoding.js";
+import { complaint, defaultsOf } from "../../templates/serve_gen/fields.js";
 import { Gpt2 } from "./gpt2.js";
 import { readSafetensors } from "./safetensors.js";
 import { Pieces, Tokenizer, compose } from "./tokenizer.js";
 
-const NOT_KNOBS = ["seed", "steps", "prefix"];
-const SAMPLING = ["temperature_last", "top_n_sigma", "temperature", "top_h", "top_k", "top_p",
-  "min_p", "typical_p"]; // 뽑을 때만 쓰이는 옵션
 const SMALLEST_TEMPERATURE = 0.01;
 const CHUNK = 16; // 프롬프트를 이만큼씩 읽고, 그사이에 온 메시지를 봅니다.
 const USUAL_SIZE = 13.7e6; // 웹 서버가 크기를 알려 주지 않을 때, 가중치의 바이트
@@ -181,9 +179,7 @@ function read({ prompt, ...request }) {
   const values = Object.fromEntries(Object.entries(request).filter(isGiven));
   for (const [name, value] of Object.entries(values)) checkValue(name, value);
   const { seed = freshSeed(), steps: shown = 0, prefix = [], ...named } = values;
-  const isKnob = ({ name }) => !NOT_KNOBS.includes(name);
-  const defaults = [...fields.values()].filter(isKnob).map((each) => [each.name, each.default]);
-  const knobs = complete(named, Object.fromEntries(defaults));
+  const knobs = complete(named, defaultsOf(fields.values()));
   checkKnobs(knobs);
   const ids = promptIds(prompt, knobs);
   const most = knobs.max_length ?? ids.length + knobs.max_new_tokens;
@@ -202,18 +198,9 @@ function checkValue(name, value) {
     const known = ["prompt", ...fields.keys()].join(", ");
     throw new Error(`${name}: 없는 이름입니다. 쓸 수 있는 이름: ${known}`);
   }
-  const { type, minimum, maximum, above } = fields.get(name);
-  if (type === "tokens") return checkPrefix(value);
-  if (type === "boolean" && typeof value === "boolean") return undefined;
-  const isNumber = Number.isFinite(value) && (type !== "integer" || Number.isInteger(value));
-  if (type === "boolean" || !isNumber) {
-    const kind = { boolean: "true나 false여야", integer: "정수여야", number: "수여야" }[type];
-    throw new Error(`${name}: ${kind} 하는데 '${String(value).slice(0, 40)}'입니다.`);
-  }
-  if (value < minimum || value <= above || value > maximum) {
-    const least = above === undefined ? `${minimum} 이상` : `${above}보다 크고`;
-    throw new Error(`${name}: ${least} ${maximum} 이하여야 하는데 ${value}입니다.`);
-  }
+  if (name === "prefix") return checkPrefix(value);
+  const told = complaint(fields.get(name), value);
+  if (told) throw new Error(told);
   return undefined;
 }
 
@@ -238,7 +225,7 @@ function checkKnobs(knobs) {
       throw new Error(`${low}: ${high}(${knobs[high]}) 이하여야 하는데 ${knobs[low]}입니다.`);
     }
   }
-  const acting = SAMPLING.find((name) => name in knobs);
+  const acting = ACTS_ON_DRAWS.find((name) => name in knobs);
   if (knobs.do_sample === false && acting) {
     throw new Error(`${acting}: 뽑을 때만 쓰입니다. do_sample=false와 함께 쓸 수 없습니다.`);
   }

@@ -8,6 +8,7 @@ export const UNKNOWN = ["polarity", "num_beams", "penalty_alpha"];
 const WINS = { min_new_tokens: "min_length", max_new_tokens: "max_length" };
 // 뽑을 때만 작동합니다.
 const SAMPLING = ["temperature", "top_h", "top_k", "top_p", "min_p", "typical_p"];
+export const ACTS_ON_DRAWS = ["temperature_last", "top_n_sigma", ...SAMPLING];
 
 // 작동하는 순서대로: [옵션, 종류, 하는 일, 꺼진 값]
 const PROCESSORS = [
@@ -29,7 +30,7 @@ export function complete(named, defaults) {
   const unused = Object.keys(WINS).filter((name) => name in named).map((name) => WINS[name]);
   const given = without(named, unused);
   if (given.do_sample === undefined && given.temperature !== 0) {
-    const acts = ["temperature_last", "top_n_sigma", ...SAMPLING].some((name) => name in given);
+    const acts = ACTS_ON_DRAWS.some((name) => name in given);
     given.do_sample = !given.penalty_alpha && (acts || !(given.num_beams > 1));
   }
   if (!isDrawn(given)) unused.push(...SAMPLING);
@@ -91,7 +92,8 @@ export function takeStep({ logits, ids, promptLength, eos, knobs, number, shown 
   };
 }
 
-const isDrawn = (knobs) => knobs.do_sample !== false && knobs.temperature !== 0;
+/** 확률에 따라 뽑는지. 아니면 가장 높은 것을 고릅니다. */
+export const isDrawn = (knobs) => knobs.do_sample !== false && knobs.temperature !== 0;
 
 /** names와 null을 뺀 나머지 */
 function without(values, names) {

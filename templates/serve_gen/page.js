@@ -4,6 +4,7 @@
 import { compare } from "./compare.js";
 import { control } from "./controls.js";
 import { byId, make, summary } from "./dom.js";
+import { isKnob } from "./fields.js";
 import { History } from "./history.js";
 import { fromLink, toLink, value } from "./link.js";
 import { predict } from "./predict.js";
@@ -98,8 +99,7 @@ function showModel({ model, checkpoint, val_loss: loss, engine, stream, steps, s
 }
 
 function showSettings(settings) {
-  for (const { name, default: unset } of settings.fields.values()) {
-    if (["seed", "steps", "prefix"].includes(name)) continue; // 페이지가 정합니다.
+  for (const { name, default: unset } of [...settings.fields.values()].filter(isKnob)) {
     const isMain = unset !== null || name === "max_new_tokens";
     byId(isMain ? "knobs" : "more").append(control(settings, name));
   }

@@ -1,19 +1,12 @@
 // 엔진: serve_gen 스크립트의 API. 페이지의 나머지는 이 클래스의 메서드만 알면 됩니다.
 
-const CANDIDATES = 20;
+import { Engine } from "./engine.js";
 
 export async function connect() {
   return new ServerEngine(await (await ask("api/settings")).json());
 }
 
-class ServerEngine {
-  #logits = new Map();
-  #texts = new Map();
-
-  constructor(settings) {
-    this.settings = settings;
-  }
-
+class ServerEngine extends Engine {
   /** 다 써야 텍스트가 정해지는지. 그러면 쓰는 대로 볼 수도, X-ray를 볼 수도 없습니다. */
   whole(knobs) {
     return !this.settings.stream || knobs.num_beams > 1 || knobs.penalty_alpha > 0;
@@ -37,34 +30,21 @@ class ServerEngine {
     throw new Error("서버와의 연결이 끊겼습니다. 다시 이어 쓰세요.");
   }
 
-  /** prefix 다음 토큰의 로짓 모두: {ids: 프롬프트까지 포함한 토큰 번호, logits: Float32Array} */
-  async logits(prompt, prefix) {
-    const key = JSON.stringify([prompt, prefix]);
-    if (!this.#logits.has(key)) {
-      const { ids, logits } = await (await ask("api/logits", { prompt, prefix })).json();
-      const bytes = Uint8Array.from(atob(logits), (letter) => letter.charCodeAt());
-      if (this.#logits.size > 30) this.#logits.clear();
-      this.#logits.set(key, { ids, logits: new Float32Array(bytes.buffer) });
-    }
-    return this.#logits.get(key);
+  async askLogits(prompt, prefix) {
+    const { ids, logits } = await (await ask("api/logits", { prompt, prefix })).json();
+    const bytes = Uint8Array.from(atob(logits), (letter) => letter.charCodeAt());
+    return { ids, logits: new Float32Array(bytes.buffer) };
   }
 
   /** 그 자리의 스텝을 서버가 계산합니다: 분류기처럼 서버에만 있는 것이 있을 때 */
   async step(prompt, prefix, knobs, seed) {
-    const most = prefix.length + 1;
-    const least = knobs.min_new_tokens && { min_new_tokens: Math.min(knobs.min_new_tokens, most) };
-    const length = { ...least, max_new_tokens: most };
-    const body = { prompt, ...knobs, ...length, prefix, seed, steps: CANDIDATES };
+    const body = this.stepRequest(prompt, prefix, knobs, seed);
     return (await (await ask("api", body)).json()).steps.at(-1);
   }
 
-  /** 토큰 번호의 텍스트 */
-  async text(id) {
-    if (!this.#texts.has(id)) {
-      const { tokens } = await (await ask("api/tokens", { ids: [id] })).json();
-      this.#texts.set(id, tokens[0].text);
-    }
-    return this.#texts.get(id);
+  async askText(id) {
+    const { tokens } = await (await ask("api/tokens", { ids: [id] })).json();
+    return tokens[0].text;
   }
 }
 

@@ -1,5 +1,7 @@
 // 디코딩 옵션의 지금 값. 정하지 않은 것은 서버의 기본값을 따르고, 요청에 넣지 않습니다.
 
+import { complaint } from "./fields.js";
+
 /** fields: GET /api/settings의 fields. 바뀔 때마다 "change" 이벤트를 냅니다. */
 export class Settings extends EventTarget {
   #named = new Map();
@@ -24,11 +26,7 @@ export class Settings extends EventTarget {
   /** 정한 값이 범위 안인지. 정하지 않은 것은 언제나 맞습니다. */
   isValid(name) {
     const value = this.get(name);
-    const { type, minimum, maximum, above } = this.fields.get(name);
-    if (value === undefined) return true;
-    if (type === "boolean") return typeof value === "boolean";
-    return typeof value === "number" && (type !== "integer" || Number.isInteger(value))
-      && !(value < minimum) && !(value > maximum) && !(value <= above);
+    return value === undefined || complaint(this.fields.get(name), value) === undefined;
   }
 
   /** 정한 것 모두: {temperature: 0.7, …}, fields의 순서로 */

@@ -2,8 +2,9 @@
 // 표로 보입니다. 옵션을 움직이면 그 스텝의 로짓으로 곧바로 다시 계산합니다.
 
 import { control } from "./controls.js";
-import { complete, takeStep, UNKNOWN } from "./decoding.js";
+import { complete, isDrawn, takeStep, UNKNOWN } from "./decoding.js";
 import { button, count, make, percent, summary, visible } from "./dom.js";
+import { defaultsOf } from "./fields.js";
 
 const STAGES = { model: "모델", penalties: "페널티 후", temperature: "온도 후", cuts: "자른 후" };
 const QUICK = ["temperature", "top_k", "top_p"]; // 표 위에서도 움직이는 옵션
@@ -103,10 +104,8 @@ export class Xray {
   async #step(named) {
     const { run, prefix, node, engine } = this;
     const { number, candidates } = node.step;
-    const defaults = [...this.settings.fields.values()].map((each) => [each.name, each.default]);
-    const knobs = complete(named, Object.fromEntries(defaults));
-    const isDrawn = knobs.do_sample !== false && knobs.temperature !== 0;
-    if (UNKNOWN.some((name) => named[name]) || (isDrawn && number === null)) {
+    const knobs = complete(named, defaultsOf(this.settings.fields.values()));
+    if (UNKNOWN.some((name) => named[name]) || (isDrawn(knobs) && number === null)) {
       return engine.step(run.prompt, prefix, named, run.seed);
     }
     const { ids, logits } = await engine.logits(run.prompt, prefix);
@@ -158,11 +157,11 @@ export class Xray {
     let end = 0;
     for (const each of step.candidates.toSorted((one, other) => share(other) - share(one))) {
       const part = make("span", {}, share(each) > 0.06 ? visible(each.text) : "");
-      const isDrawn = each.id === step.token;
-      const start = isDrawn && step.interval ? step.interval[0] : end; // 표에 없는 후보 다음일 수도
+      const isChosen = each.id === step.token;
+      const start = isChosen && step.interval ? step.interval[0] : end; // 표 밖의 후보 다음일 수도
       part.style.left = `${100 * start}%`;
       part.style.width = `${100 * share(each)}%`;
-      part.classList.toggle("drawn", isDrawn);
+      part.classList.toggle("drawn", isChosen);
       end += share(each);
       if (share(each)) bar.append(part);
     }
