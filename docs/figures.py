@@ -113,34 +113,24 @@ def pictures(before: str) -> str:
 
 def take_picture(file: Path, folder: str) -> None:
     """Of the page that ``serve_gen-0.py`` serves, in Chromium; ``folder`` is for what the browser leaves behind."""
+    sys.path.append(str(REPOSITORY / "tests"))
     import koreanize_matplotlib
-    from selenium import webdriver
-    from selenium.webdriver.support.wait import WebDriverWait
+    from helpers import Served, chromium, text_of, wait
 
     fonts = Path(koreanize_matplotlib.__file__).with_name("fonts")
     config = Path(folder, "fonts.conf")
     others = '<include ignore_missing="yes">/etc/fonts/fonts.conf</include>'
     config.write_text(f"<fontconfig><dir>{fonts}</dir>{others}</fontconfig>", encoding="utf-8")
     os.environ["FONTCONFIG_FILE"] = str(config)
-    command = [sys.executable, SCRIPTS / "serve_gen-0.py", "--downstream_model_dir", demo_folder(), "--port", "0"]
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in ("--headless=new", "--no-sandbox", "--window-size=1100,1340", f"--user-data-dir={folder}"):
-        options.add_argument(flag)
-    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, encoding="utf-8")
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
-        (address,) = re.findall(r"http://[\d.:]+", server.stdout.readline())
-        driver.get(f"{address}#{urlencode({'prompt': '긍정', 'top_p': 0.9, 'seed': SEED})}")
-        wait = WebDriverWait(driver, 60)
-        wait.until(lambda _: driver.find_element("id", "told").text)
+    with Served("serve_gen-0.py", "--downstream_model_dir", demo_folder()) as served, chromium(
+            Path(folder), "--window-size=1100,1340") as driver:
+        link = urlencode({"prompt": "긍정", "top_p": 0.9, "seed": SEED})
+        driver.get(f"http://127.0.0.1:{served.port}/#{link}")
+        wait(driver, lambda: text_of(driver, "#told"))
         driver.find_elements("css selector", "[data-token]")[2].click()
-        wait.until(lambda _: driver.find_elements("css selector", "[data-candidate]"))
+        wait(driver, lambda: driver.find_elements("css selector", "[data-candidate]"))
         driver.execute_script("window.scrollTo(0, 0)")
         driver.save_screenshot(str(file))
-    finally:
-        driver.quit()
-        server.terminate()
 
 
 def compare(_) -> str:

@@ -141,6 +141,16 @@ def http_server(handler) -> Iterator[http.server.HTTPServer]:
             server.shutdown()
 
 
+class StaticFiles(http.server.SimpleHTTPRequestHandler):
+    """The files of a ``directory``, with the types said (Windows' registry has others), and nothing in the log."""
+
+    extensions_map = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json",
+                      "": "application/octet-stream"}
+
+    def log_message(self, *_):
+        pass
+
+
 @contextmanager
 def listening(app) -> Iterator[int]:
     """The port on which waitress serves ``app``, in this process."""
@@ -196,6 +206,18 @@ def chromium(profile: Path, *flags: str):
         yield driver
     finally:
         driver.quit()
+
+
+def wait(browser, condition, seconds: float = 30):
+    """What ``condition()`` gives once it is true; raises TimeoutException where it is not within so many seconds."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: condition())
+
+
+def text_of(browser, selector: str) -> str:
+    """The text of an element as it is, without what CSS does to it."""
+    return browser.find_element("css selector", selector).get_property("textContent")
 
 
 class ForkServer:

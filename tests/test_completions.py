@@ -2,24 +2,21 @@
 
 import json
 import math
-import threading
 
 import openai
 import pytest
 import torch
 from echo import echo_service
-from waitress.server import create_server
+from helpers import listening
 
 from ratsnlp.nlpbook.generation import get_web_service_app
 
 
 @pytest.fixture(scope="module")
 def client(mini_service):
-    server = create_server(get_web_service_app(mini_service), host="127.0.0.1", port=0, threads=16)
-    threading.Thread(target=server.run, daemon=True).start()
-    with openai.OpenAI(base_url=f"http://127.0.0.1:{server.effective_port}/v1", api_key="none", max_retries=0) as made:
+    with listening(get_web_service_app(mini_service)) as port, openai.OpenAI(
+            base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0) as made:
         yield made
-    server.close()
 
 
 def complete(client, **more):

@@ -7,11 +7,10 @@ import random
 from collections import Counter
 from dataclasses import asdict, fields
 from functools import partial
-from http.server import SimpleHTTPRequestHandler
 
 import pytest
 import torch
-from helpers import REPOSITORY, chromium, http_server
+from helpers import REPOSITORY, StaticFiles, chromium, http_server
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import DecodingOptions, load_pretrained
@@ -33,20 +32,11 @@ VALUES = {
     "temperature_last": [True, False]}
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """The templates, and nothing in the log."""
-
-    extensions_map = {".js": "text/javascript", "": "text/html"}  # whatever Windows' registry says
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """``run(body, *arguments)``: what the body of an asynchronous function returns that has ``complete``, ``takeStep``,
     ``UNKNOWN`` and ``given``, the arguments."""
-    handler = partial(Handler, directory=REPOSITORY / "templates" / "serve_gen")
+    handler = partial(StaticFiles, directory=REPOSITORY / "templates" / "serve_gen")
     with chromium(tmp_path_factory.mktemp("profile")) as driver, http_server(handler) as server:
         driver.get(f"http://127.0.0.1:{server.server_port}/decoding.js")
 

@@ -5,10 +5,9 @@ import os
 import re
 import shutil
 from functools import partial
-from http.server import SimpleHTTPRequestHandler
 
 import pytest
-from helpers import REPOSITORY, chromium, http_server
+from helpers import REPOSITORY, StaticFiles, chromium, http_server, text_of, wait
 
 HERE = REPOSITORY / "docs" / "try"
 
@@ -21,16 +20,11 @@ def build():
     return module
 
 
-class Handler(SimpleHTTPRequestHandler):
+class Handler(StaticFiles):
     """The repository under a sub-path, as GitHub Pages has it."""
-
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
 
     def translate_path(self, path):
         return super().translate_path(path.removeprefix("/project"))
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +37,6 @@ def browser(tmp_path_factory):
 def address():
     with http_server(partial(Handler, directory=REPOSITORY)) as server:
         yield f"http://127.0.0.1:{server.server_port}/project/docs/try/"
-
-
-def wait(browser, condition, seconds=60):
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: condition())
-
-
-def text_of(browser, selector):
-    return browser.find_element("css selector", selector).get_property("textContent")
 
 
 def written(browser):

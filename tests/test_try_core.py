@@ -5,11 +5,10 @@ import random
 import unicodedata
 from collections import Counter
 from functools import partial
-from http.server import SimpleHTTPRequestHandler
 
 import pytest
 import torch
-from helpers import MINI, REPOSITORY, chromium, http_server
+from helpers import MINI, REPOSITORY, StaticFiles, chromium, http_server
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation.pieces import Pieces
@@ -32,11 +31,7 @@ ALPHABET = [*"가나다 영화<>/s▁ㅋ\n😀ÿ각ab .!0x41", "</s>", "<unk>", 
 WEIGHTS = (REPOSITORY / "task3-gen" / "kogpt-mini" / "model.safetensors").read_bytes()
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """The repository, and nothing in the log."""
-
-    extensions_map = {".js": "text/javascript", ".json": "application/json", "": "application/octet-stream"}
-
+class Handler(StaticFiles):
     answers = None  # instead of the weights: a status, what Content-Length says, and the bytes
 
     def do_GET(self):
@@ -52,9 +47,6 @@ class Handler(SimpleHTTPRequestHandler):
     def end_headers(self):
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +64,7 @@ def run(tmp_path_factory):
                 "const load = (name) => fetch(`/task3-gen/kogpt-mini/${name}`);"
                 "const act = async ([{Tokenizer, Pieces}, {Gpt2}, {readSafetensors}, {connect}]) => {" + body + "};"
                 "const names = ['tokenizer', 'gpt2', 'safetensors', 'engine'];"
-            "Promise.all(names.map((name) => import(`/docs/try/${name}.js`)))"
+                "Promise.all(names.map((name) => import(`/docs/try/${name}.js`)))"
                 ".then(act).then((found) => done(JSON.stringify(found ?? null)),"
                 "(error) => done(JSON.stringify({error: error.stack ?? String(error)})));", json.dumps(arguments))
             found = json.loads(told)
