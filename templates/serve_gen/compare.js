@@ -1,9 +1,8 @@
 // 나란히 비교하기: 같은 프롬프트와 시드로, 설정만 바꾸어 이어 씁니다. A와 다른 데를 표시합니다.
 
-import { button, count, make } from "./dom.js";
+import { button, ending, make } from "./dom.js";
 
 const MOST = 4;
-const ENDS = { stop: "모델이 스스로 끝냄", length: "길이가 다 됨" };
 
 /** 두 텍스트의 단어에서 가장 긴 공통부분(LCS). second의 단어마다 거기 드는지 */
 export function shared(first, second) {
@@ -135,7 +134,7 @@ export function compare(section, { engine, settings, prompt, seed, say }) {
     try {
       const done = await engine.write({ ...request, ...knobs }, { signal, onPart });
       column.result = done.result;
-      end.textContent = `${ENDS[done.finish_reason]}, 새 토큰 ${count(done.tokens)}개`;
+      end.textContent = ending(done).join(" · ");
     } catch (error) {
       end.className = signal.aborted ? "" : "error";
       end.textContent = signal.aborted ? "멈추었습니다." : error.message;

@@ -28,6 +28,13 @@ export const count = (number) => number.toLocaleString("ko");
 /** 공백과 줄바꿈이 보이게 */
 export const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵");
 
+/** 왜 끝났는지. 알려 주지 않는 엔진도 있습니다. */
+export const ENDS = { stop: "모델이 끝냈습니다(eos)", length: "길이가 다 되었습니다" };
+
+/** 왜 끝났는지와 새 토큰의 수 가운데 엔진이 알려 준 것 */
+export const ending = ({ finish_reason: reason, tokens }) =>
+  [ENDS[reason], tokens && `새 토큰 ${count(tokens)}개`].filter(Boolean);
+
 /** temperature=0.7, top_k=50 */
 export function summary(knobs) {
   const parts = Object.entries(knobs).map(([name, value]) => `${name}=${value}`);

@@ -18,13 +18,13 @@ function repeated(text) {
   return triples.length && 1 - new Set(triples).size / triples.length;
 }
 
-/** of(이어 쓴 것들, 그 스텝들): 평균. left는 중앙값, model은 기하평균. steps: 스텝이 있어야 함 */
+/** of(이어 쓴 것들, 그 스텝들): 평균. left는 중앙값, model은 기하평균. needs: 엔진에 필요한 것 */
 export const MEASURES = {
-  length: { asks: "새 토큰의 수는?", shown: pieces,
+  length: { asks: "새 토큰의 수는?", shown: pieces, needs: "stream", // 책의 함수는 텍스트만 줍니다.
     of: (runs) => mean(runs.map(({ tokens }) => tokens)) },
-  left: { asks: "한 스텝에 남는 후보의 수는?", shown: pieces, steps: true,
+  left: { asks: "한 스텝에 남는 후보의 수는?", shown: pieces, needs: "steps",
     of: (_, steps) => median(steps.map(({ left }) => Object.values(left).at(-1))) },
-  model: { asks: "모델이 뽑힌 토큰에 준 확률은?", shown: percent, steps: true,
+  model: { asks: "모델이 뽑힌 토큰에 준 확률은?", shown: percent, needs: "steps",
     of: (_, steps) => Math.exp(mean(steps.map((step) => Math.log(drawn(step))))) },
   repeat: { asks: "앞에 나온 세 글자가 그대로 또 나오는 비율은?", shown: percent,
     of: (runs) => mean(runs.map(({ text }) => repeated(text))) },
@@ -40,13 +40,13 @@ export function change(before, after) {
 
 /** 시드 넷으로 한꺼번에 쓰고 measure로 계산합니다. 뽑지 않는 설정은 한 번이면 됩니다. */
 export async function measured(engine, knobs, measure, { prompt, seed, signal }) {
-  const { steps, of } = MEASURES[measure];
+  const { needs, of } = MEASURES[measure];
   const draws = knobs.do_sample !== false && !knobs.num_beams && !knobs.penalty_alpha;
   const times = draws || measure === "same" ? RUNS : 1;
   const runs = await Promise.all(Array.from({ length: times }, async (_, at) => {
     const request = { prompt, ...knobs };
     if (engine.settings.seed) request.seed = (seed + at) % 2 ** 32;
-    if (steps) request.steps = 1;
+    if (needs === "steps") request.steps = 1;
     const run = { text: "", steps: [] }; // text: 이어 쓴 것만
     const onPart = (part) => {
       run.text += part.text;
@@ -76,12 +76,13 @@ export function predict(section, { engine, settings, prompt, seed, say }) {
   function show() {
     running?.abort();
     card = cards.find(({ knob }) => knob === choice.value);
-    const { asks, steps } = MEASURES[card.measure];
-    const can = engine.settings.steps || !steps;
+    const { asks, needs } = MEASURES[card.measure];
+    const can = !needs || engine.settings[needs];
     question.textContent = `${card.question}, ${asks}`;
     answers.replaceChildren(...(can ? [1, 0, -1] : []).map((sign) => button(
       WORDS[sign], (event) => check(sign, event.target), { "aria-pressed": "false" })));
-    outcome.replaceChildren(can ? "" : "토큰별 확률이 있어야 하는데 이 엔진에는 없습니다. " +
+    const lacks = needs === "steps" ? "토큰별 확률" : "토큰의 수";
+    outcome.replaceChildren(can ? "" : `이 엔진은 ${lacks} 없이 답합니다. ` +
       "다른 카드를 고르거나, 서버를 --engine transformers로 시작하세요.");
   }
 

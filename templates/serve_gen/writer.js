@@ -1,13 +1,12 @@
 // 이어 쓰기: 지금 텍스트와 그 가지들. 무엇을 보내고, 온 토큰을 어디에 두고, 어떻게 되돌리는지
 
-import { button, byId, count, make } from "./dom.js";
+import { button, byId, count, ending, ENDS, make } from "./dom.js";
 import { toLink } from "./link.js";
 import { TextView } from "./text.js";
 import { Tree, Undo } from "./tree.js";
 import { Xray } from "./xray.js";
 
 const STEPS = 20; // 토큰마다 받을 후보
-const ENDS = { stop: "모델이 끝냈습니다(eos)", length: "길이가 다 되었습니다" };
 
 /** 좁은 화면에서는 X-ray가 아래에서 올라옵니다. */
 export const isPhone = () => matchMedia("(max-width: 60rem)").matches;
@@ -183,12 +182,12 @@ export class Writer {
     };
   }
 
-  #finish({ finish_reason: reason, tokens, seconds, seed }) {
+  #finish(done) {
+    const { tokens, seconds, seed } = done;
     const speed = seconds ? `초당 ${count(Math.round(tokens / seconds))}토큰` : "";
-    const parts = [ENDS[reason], tokens && `새 토큰 ${count(tokens)}개`, speed,
-      seed !== undefined && `시드 ${seed}`];
+    const parts = [...ending(done), speed, seed !== undefined && `시드 ${seed}`];
     this.#run.leaf.told = parts.filter(Boolean).join(" · ");
-    this.say(`다 썼습니다. ${ENDS[reason] ?? ""}`);
+    this.say(`다 썼습니다. ${ENDS[done.finish_reason] ?? ""}`);
     history.replaceState(null, "", toLink(this.state));
     this.onDone({ ...this.state, text: this.text });
   }

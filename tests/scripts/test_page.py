@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from echo import echo_service
-from helpers import REPOSITORY, Served, chromium, listening
+from helpers import REPOSITORY, Served, chromium, listening, text_of, wait
+from selenium.webdriver.support.select import Select
 
 from ratsnlp.nlpbook.generation import get_web_service_app
 
@@ -41,19 +42,8 @@ def opened(browser, port, fragment: str = ""):
     return browser
 
 
-def wait(browser, condition, seconds: float = 30):
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: condition())
-
-
 def find(page, selector: str):
     return page.find_element("css selector", selector)
-
-
-def text_of(page, selector: str) -> str:
-    """As it is, without what CSS does to it."""
-    return find(page, selector).get_property("textContent")
 
 
 def fill(page, **values):
@@ -460,8 +450,6 @@ def test_settings_side_by_side_with_the_same_seed(page, port):
 
 
 def test_a_prediction_is_answered_by_ones_own_run(page):
-    from selenium.webdriver.support.select import Select
-
     fill(page, prompt="긍정", seed=SEED)
     Select(find(page, "#predict select")).select_by_value("max_length")
     answers = page.find_elements("css selector", "#predict .row button")
@@ -590,4 +578,16 @@ def test_what_an_engine_lacks_is_said_and_the_rest_works(browser, kind):
         assert error(page) is None
         assert not find(page, "#stop").is_enabled()
         assert not find(page, "#xray").is_displayed()
+        put, run = page.find_elements("css selector", "#compare > .row button")[:2]
+        put.click()
+        fill(page, max_length="12")
+        put.click()
+        run.click()
+        wait(page, lambda: "나란히 이어 썼습니다" in text_of(page, "#compare .note"))
+        assert not page.find_elements("css selector", "#compare .error")
+        assert ("새 토큰 7개" in text_of(page, "#compare article")) == (kind != "function")
+        lacks = {"min_length": kind == "function", "temperature": True}
+        for knob, is_lacking in lacks.items():
+            Select(find(page, "#predict select")).select_by_value(knob)
+            assert ("이 엔진은" in text_of(page, "#predict .outcome")) == is_lacking
     service.close()
