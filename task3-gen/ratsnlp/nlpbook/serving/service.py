@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,10 +192,10 @@ class GenerationService:
 
     def told(self, step: Step) -> dict[str, Any]:
         """``step`` as JSON, with the texts of its tokens."""
-        found = asdict(replace(step, logits=None))
+        candidates = [{**each, "text": self.shown(each["id"])} for each in step.candidates]
+        found = vars(step) | {"candidates": candidates, "text": self.shown(step.token)}
         del found["logits"]
-        found["candidates"] = [{**each, "text": self.shown(each["id"])} for each in found["candidates"]]
-        return found | {"text": self.shown(step.token)}
+        return found
 
     def _pieces_of(self, text: str, ids: list[int]) -> list[dict[str, Any]]:
         return [{"id": each, "text": text if len(ids) == 1 else self.shown(each)} for each in ids]
