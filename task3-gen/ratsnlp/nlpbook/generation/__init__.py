@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ..comparison.next_tokens import draw_next_token as draw_next_token
+    from ..comparison.next_tokens import next_token_bars as next_token_bars
     from ..comparison.tour import Tour as Tour
     from ..evaluation.agreement import agreement as agreement
     from ..evaluation.agreement import combined_agreement as combined_agreement
