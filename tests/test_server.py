@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import queue
 import re
 import signal
 import socket
 import sys
 import threading
 import time
+import webbrowser
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -34,6 +36,16 @@ def raw(port: int, data: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+def told_at_the_start(capsys) -> str:
+    """What a server in another thread of this process says once it listens."""
+    deadline, said = time.monotonic() + 10, ""
+    while said.count("\n") < 3:
+        assert time.monotonic() < deadline
+        said += capsys.readouterr().out
+        time.sleep(0.02)
+    return said
+
+
 def test_the_start_tells_three_ways_to_the_page(echo):
     first, ssh, network = echo.lines
     assert first == f"웹 페이지: http://127.0.0.1:{echo.port} (끝내려면 Ctrl-C)"
@@ -56,6 +68,32 @@ def test_what_a_token_is_shown_with():
     with Server(4, token="") as served:
         assert "token=" not in "".join(served.lines[:3])
         assert served.lines[3] == "토큰을 쓰지 않습니다."
+
+
+@pytest.mark.parametrize(("kind", "display", "opens"), [
+    ("BackgroundBrowser", ":0", True), ("BackgroundBrowser", "", False), ("GenericBrowser", ":0", False),
+    ("Elinks", ":0", False), (None, ":0", False)])
+def test_the_page_is_opened_in_a_browser_that_is_no_part_of_the_terminal(kind, display, opens, monkeypatch, capsys):
+    opened, released = queue.SimpleQueue(), threading.Event()
+
+    def get():
+        if kind is None:
+            raise webbrowser.Error("could not locate runnable browser")
+        return type(kind, (), {"open": lambda self, page: (opened.put(page), released.wait(60))})()
+
+    monkeypatch.setattr(webbrowser, "get", get)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    threading.Thread(target=run_web_service, args=(make_app(), make_args(token="abc")), daemon=True,
+                     kwargs={"open_page": True}).start()
+    page = re.search(r"웹 페이지: (\S+) ", told_at_the_start(capsys))[1]
+    connection = http.client.HTTPConnection("127.0.0.1", int(re.search(r":(\d+)/", page)[1]), timeout=20)
+    connection.request("GET", "/health")
+    assert connection.getresponse().status == 200  # though the browser has not come back
+    assert opened.get(timeout=10) == page if opens else opened.empty()
+    assert page.endswith("/?token=abc")
+    released.set()
 
 
 @pytest.mark.parametrize(("host", "said"), [("no-such-host.invalid", "host: .*'no-such-host.invalid'"),
@@ -293,12 +331,7 @@ def test_in_another_thread_it_serves_and_leaves_signals_alone(capsys):
     app = make_app()
     app.test_client().get("/health")  # a request has come already: the app itself can take no hooks any more
     threading.Thread(target=run_web_service, args=(app, make_args()), daemon=True).start()
-    deadline, said = time.monotonic() + 10, ""
-    while said.count("\n") < 3:
-        assert time.monotonic() < deadline
-        said += capsys.readouterr().out
-        time.sleep(0.02)
-    port = int(re.search(r":(\d+) ", said)[1])
+    port = int(re.search(r":(\d+) ", told_at_the_start(capsys))[1])
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", "/health")
     assert connection.getresponse().status == 200

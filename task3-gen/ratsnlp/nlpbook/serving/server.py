@@ -9,8 +9,10 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -37,9 +39,10 @@ _MESSAGES = {
     501: "Transfer-Encoding은 chunked만 쓸 수 있습니다."}
 
 
-def run_web_service(app: Flask, args: GenerationDeployArguments) -> None:
+def run_web_service(app: Flask, args: GenerationDeployArguments, open_page: bool = False) -> None:
     """Serve ``app`` with waitress at ``args.host`` and ``args.port`` until SIGTERM or Ctrl-C, then close
-    ``app.extensions["generation_service"]`` if there is one.
+    ``app.extensions["generation_service"]`` if there is one. With ``open_page``, show the page in the browser of this
+    computer where there is one.
 
     New requests are refused then (503), and those under way have ``DRAIN_SECONDS`` to finish; a second signal ends at
     once. In a thread other than the main one signals are not looked at.
@@ -56,6 +59,8 @@ def run_web_service(app: Flask, args: GenerationDeployArguments) -> None:
     server = _create(app, access, listening, signals)
     with _collected(signals, server):
         print(*_greeting(access, args, address[0], server.effective_port), sep="\n", flush=True)
+        if open_page:
+            _open(_page(_here(args, address[0]), server.effective_port, access))
         _serve(server, signals)
     _close(server)
     service = app.extensions.get("generation_service")
@@ -139,18 +144,27 @@ def _channel_class(signals) -> type[HTTPChannel]:
     return type("Channel", (HTTPChannel,), {"task_class": Task, "error_task_class": Refusal})
 
 
+def _here(args: GenerationDeployArguments, address: str) -> str:
+    """The server's name as this computer's address bar takes it."""
+    return "127.0.0.1" if ip_address(address).is_unspecified else f"[{address}]" if ":" in address else args.host
+
+
+def _page(host: str, port: int, access: Access) -> str:
+    return f"http://{host}:{port}" + (f"/?token={access.token}" if access.token else "")
+
+
 def _greeting(access: Access, args: GenerationDeployArguments, address: str, port: int) -> list[str]:
     """How to open the page: from this computer, over SSH, from the network."""
-    everywhere = ip_address(address).is_unspecified
     reachable = reachable_addresses() or [socket.gethostname()]
-    here = "127.0.0.1" if everywhere else f"[{address}]" if ":" in address else args.host
-    page = f":{port}/?token={access.token}" if access.token else f":{port}"
+    here = _here(args, address)
     user = os.environ.get("USER") or os.environ.get("USERNAME") or "사용자"
     lines = [
-        f"웹 페이지: http://{here}{page} (끝내려면 Ctrl-C)",
-        f"SSH로: ssh -L {port}:{here}:{port} {user}@{reachable[0]} 명령을 실행한 컴퓨터에서 http://127.0.0.1{page}"]
+        f"웹 페이지: {_page(here, port, access)} (끝내려면 Ctrl-C)",
+        f"SSH로: ssh -L {port}:{here}:{port} {user}@{reachable[0]} 명령을 실행한 컴퓨터에서 "
+        f"{_page('127.0.0.1', port, access)}"]
     if access.beyond_loopback:
-        others = "  ".join(f"http://{each}{page}" for each in (reachable if everywhere else [here]))
+        hosts = reachable if ip_address(address).is_unspecified else [here]
+        others = "  ".join(_page(host, port, access) for host in hosts)
         lines.append(f"다른 컴퓨터에서: {others} (이 컴퓨터의 방화벽이 물으면 허용하세요)")
     else:
         lines.append("다른 컴퓨터에서: --host 0.0.0.0을 붙여 다시 시작하면 접속할 주소를 보여 줍니다.")
@@ -160,6 +174,18 @@ def _greeting(access: Access, args: GenerationDeployArguments, address: str, por
     elif args.token == "":
         lines.append("토큰을 쓰지 않습니다.")
     return lines
+
+
+def _open(page: str) -> None:
+    """Show ``page`` in the browser of this computer, without waiting for it; not in one that would take over the
+    terminal (w3m, links …)."""
+    has_desktop = sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    try:
+        browser = webbrowser.get() if has_desktop else None
+    except webbrowser.Error:  # there is none
+        return
+    if browser is not None and type(browser).__name__ not in ("GenericBrowser", "Elinks"):
+        threading.Thread(target=browser.open, args=[page], daemon=True).start()
 
 
 @contextmanager
