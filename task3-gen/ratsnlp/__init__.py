@@ -20,7 +20,7 @@ from pathlib import Path
 def _tell_the_right_python() -> None:
     """End a script of the repository that runs under a Python without its packages; one line names the right Python."""
     folder = Path(__file__).resolve().parents[1]
-    if Path(sys.argv[0]).resolve().parent != folder:
+    if folder not in Path(sys.argv[0]).resolve().parents:
         return
     missing = next((name for name in ("torch", "transformers", "pytorch_lightning") if find_spec(name) is None), None)
     if missing is None:

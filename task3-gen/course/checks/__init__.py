@@ -1,0 +1,1 @@
+"""The checks of each step: its flags when it is judged, and its TODOs with their hints."""

@@ -1,0 +1,129 @@
+"""The blanks of a step: how an exercise and its solution are made from one source, and which blank comes next.
+
+A source (``course/steps/step1_….py``) is a program that runs. Where the exercise has a blank, it says::
+
+    # TODO 1: what to do
+    #> name = ____
+    name = "kogpt-mini"
+    #.
+
+The exercise has what stands behind ``#>``, the solution what follows up to ``#.``. A learner's file is nothing but
+Python: ``____`` is a name that nobody has defined, so that a program ends at the first blank that it comes to.
+"""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from ratsnlp.nlpbook.errors import UserError
+
+SCRIPTS = Path(__file__).resolve().parents[1]
+BLANK = "____"
+STEPS = {
+    1: "step1_basic_generation", 2: "step2_generation_strategies", 3: "step3_parameter_tuning",
+    4: "step4_model_training", 5: "step5_web_service"}
+_TODO = re.compile(r"\s*# TODO (\d+): (.*)")
+
+
+class NotReady(UserError):
+    """What an earlier step leaves is not there: nothing is wrong with the step that runs."""
+
+
+class Place(NamedTuple):
+    """Where something happened in a learner's file: line, and the TODO under which it stands (0: above the first)."""
+
+    line: int
+    todo: int
+
+
+def place_of(source: str, line: int) -> Place:
+    """The TODO above ``line``, counted from 1."""
+    found = [_TODO.match(text) for text in source.splitlines()[:line]]
+    return Place(line, max((int(each[1]) for each in found if each), default=0))
+
+
+def line_in(file: str | Path, traceback: TracebackType | None) -> int | None:
+    """The last line of ``file`` that a traceback goes through."""
+    line = None
+    while traceback is not None:
+        if Path(traceback.tb_frame.f_code.co_filename) == Path(file):
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
+
+
+def is_blank(error: BaseException | None) -> bool:
+    """Whether a program ended because it came to a blank."""
+    return isinstance(error, NameError) and error.name == BLANK
+
+
+def step_of(file: str | Path) -> int | None:
+    """The number of the step that ``file`` is, by its name: ``step1_….py`` and ``step1_solution.py`` are 1."""
+    found = re.match(r"step([1-5])_", Path(file).name)
+    return int(found[1]) if found else None
+
+
+def file_of(step: int) -> Path:
+    """The learner's file of a step."""
+    return SCRIPTS / f"{STEPS[step]}.py"
+
+
+def solution_of(step: int) -> Path:
+    return SCRIPTS / "solutions" / f"step{step}_solution.py"
+
+
+def todos_of(step: int) -> list:
+    """The TODOs of a step: title, check and hints of each."""
+    return importlib.import_module(f"course.checks.step{step}").TODOS
+
+
+def install_hook() -> None:
+    """Make the running step end at a blank with one line and exit code 1. After any other error of the step one line
+    more tells where to look."""
+    before = sys.excepthook
+    file = sys.modules["__main__"].__file__
+
+    def excepthook(kind, error, traceback):
+        step, line = step_of(file), line_in(file, traceback)
+        if step is None or line is None or issubclass(kind, (KeyboardInterrupt, NotReady)):
+            before(kind, error, traceback)
+            return
+        place = place_of(Path(file).read_text(encoding="utf-8-sig"), line)
+        if is_blank(error):
+            todo = todos_of(step)[place.todo - 1]
+            print(f"\nTODO {place.todo} 차례입니다({line}행, {todo.title}). 힌트: {todo.hints[0]}", flush=True)
+            raise SystemExit(1)
+        try:
+            before(kind, error, traceback)
+        finally:
+            where = f"TODO {place.todo} 아래의 {line}행" if place.todo else f"{line}행"
+            print(f"{where}에서 멈췄습니다. 무엇을 살펴볼지는 python task3-gen/check.py {step}", file=sys.stderr)
+
+    sys.excepthook = excepthook
+
+
+def exercise(source: str) -> str:
+    """What the learner gets."""
+    lines, skipping = [], False
+    for line in source.splitlines():
+        marked = re.match(r"(\s*)#(>|\.$)(.*)", line)
+        if marked and marked[2] == ">":
+            lines.append((marked[1] + marked[3][1:]).rstrip())
+            skipping = True
+        elif marked:
+            skipping = False
+        elif not skipping:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def solution(source: str) -> str:
+    """What runs: the blanks filled, their TODOs told as what they were."""
+    lines = []
+    for line in source.splitlines():
+        if not re.match(r"\s*#(>|\.$)", line):
+            lines.append(re.sub(r"# TODO (\d+): ", r"# 풀이 \1: ", line))
+    return "\n".join(lines) + "\n"
