@@ -26,6 +26,10 @@ SHARED = REPOSITORY.parent / "shared"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all-answers", action="store_true", help="실습의 답 목록을 전부 채점합니다(몇 분 걸립니다)")
+
+
 @pytest.fixture(scope="session")
 def nsmc() -> Path:
     """The folder of the real NSMC."""

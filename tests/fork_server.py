@@ -37,7 +37,7 @@ def run(request: dict) -> int:
 
 def serve() -> None:
     import pytorch_lightning  # noqa: F401  and with it torch
-    import transformers  # noqa: F401
+    from transformers import GenerationMixin, GPT2LMHeadModel, PreTrainedTokenizerFast  # noqa: F401  it is lazy
 
     answers = os.dup(1)
     for line in sys.stdin:

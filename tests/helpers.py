@@ -221,12 +221,12 @@ def text_of(browser, selector: str) -> str:
 
 
 class ForkServer:
-    """The process of :mod:`fork_server`, which runs one script after another."""
+    """The process of :mod:`fork_server`, which runs one script after another, with ``environment`` besides."""
 
-    def __init__(self):
+    def __init__(self, **environment: str):
         self.process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("fork_server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+            text=True, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment})
 
     def run(self, command: list[str], cwd) -> subprocess.CompletedProcess:
         with tempfile.TemporaryDirectory() as folder:
@@ -265,7 +265,7 @@ def post(port, body):
 
 
 class Served:
-    """A ``serve_gen`` script running on a port of its own."""
+    """A script that serves, running on a port of its own."""
 
     def __init__(self, script, *flags, env=None, cwd=None):
         self.process = subprocess.Popen(
@@ -274,7 +274,7 @@ class Served:
             env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})}, cwd=cwd)
 
     def __enter__(self):
-        line = self.process.stdout.readline()
+        line = next((line for line in self.process.stdout if line.startswith("웹 페이지: ")), "")
         found = re.search(r"웹 페이지: http://127\.0\.0\.1:(\d+)", line)
         assert found, line + self.process.communicate(timeout=60)[1]
         self.port = int(found[1])

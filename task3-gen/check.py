@@ -1,0 +1,44 @@
+r"""실습(step1 … step5)을 채점합니다. 맞았는지, 아니면 무엇을 살펴볼지 바로 알려 줍니다.
+
+    python task3-gen/check.py 1           # 1단계
+    python task3-gen/check.py             # 아직 통과하지 않은 단계들
+    python task3-gen/check.py 1 --hint    # 막힌 곳의 힌트를 하나씩
+    python task3-gen/check.py --start 3   # 1, 2단계를 완성해 두고 3단계부터
+    python task3-gen/check.py 0           # 수업 전날: 설치가 잘되었는지
+
+이 폴더에 있는 내 파일을 실행해, 쓰인 코드가 아니라 나온 결과를 봅니다. 어떤 방법이든 결과가 맞으면
+통과입니다. 진행 상황은 output/course/progress.json에 남습니다. 모두 통과하면 종료 코드는 0입니다.
+"""
+
+import sys
+
+from course import CheckArguments, with_steps_named
+from course.catch_up import start_at
+from course.gaps import STEPS, file_of
+from course.progress import Progress
+from course.rehearsal import rehearse
+from course.report import celebration, hint_of, report
+from course.runner import check_file
+from ratsnlp import nlpbook
+
+if __name__ == "__main__":
+    sys.argv[1:] = with_steps_named(sys.argv[1:])
+    args = nlpbook.load_arguments(CheckArguments)
+    if args.numbers == [0]:
+        sys.exit(rehearse())
+    progress = Progress.load()
+    if args.start is not None:
+        sys.exit(start_at(args.start, progress))
+
+    for step in args.numbers or [step for step in STEPS if not progress.is_passed(step)]:
+        if args.hint and progress.is_fresh(step):  # 지난번 채점한 다음 고치지 않았습니다.
+            print(hint_of(step, progress))
+            continue
+        print(f"{step}단계 {file_of(step).name}: 실행해 봅니다.", flush=True)
+        outcome = check_file(step, file_of(step), args.seconds)
+        progress.note(step, outcome)
+        print(hint_of(step, progress) if args.hint else report(step, outcome), flush=True)
+    print(progress.bar())
+    if progress.is_finished:
+        print(celebration(progress))
+    sys.exit(0 if all(map(progress.is_passed, args.numbers or STEPS)) else 1)
