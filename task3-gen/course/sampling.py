@@ -1,0 +1,48 @@
+"""What steps 2 and 3 share: arguments for the length and number of texts, and figures of texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ratsnlp.nlpbook.arguments import argument
+from ratsnlp.nlpbook.display import table
+
+from .arguments import StepArguments
+
+
+@dataclass
+class SamplingArguments(StepArguments):
+    """How long the texts are, and how many are drawn where texts are counted."""
+
+    min_length: int = argument(10, "텍스트의 최소 길이: 프롬프트를 포함한 토큰 수", minimum=0)
+    max_length: int = argument(50, "텍스트의 최대 길이: 프롬프트를 포함한 토큰 수", minimum=2)
+    samples: int = argument(20, "통계를 낼 때 뽑을 텍스트의 수", minimum=1)
+
+
+class Figures(NamedTuple):
+    """Figures of texts. Compare ``distinct_2`` between equally many texts only; ``perplexity`` tells how unexpected the
+    model finds them."""
+
+    distinct_2: float
+    repeated: float
+    syllables: float
+    perplexity: float
+
+
+def figures(model, tokenizer, texts: Sequence[str], prompt: str = "") -> Figures:
+    """The figures of what ``texts`` say after ``prompt``, with which each begins."""
+    from ratsnlp.nlpbook.generation import GenerationExample, bits_per_character, diversity
+
+    counted = diversity([text.removeprefix(prompt) for text in texts], [])
+    nats = bits_per_character(model, tokenizer, [GenerationExample(text, prompt) for text in texts])["nats_per_token"]
+    return Figures(counted["distinct_2"], counted["repeated_4grams"], counted["mean_syllables"], math.exp(nats))
+
+
+def figures_table(rows: dict[str, Figures]) -> str:
+    """The figures of several collections of texts, one a line under a heading."""
+    return table([["", "distinct-2", "반복률", "길이(글자)", "퍼플렉서티"]] + [
+        [name, f"{row.distinct_2:.2f}", f"{row.repeated:.1%}", f"{row.syllables:.1f}", f"{row.perplexity:,.0f}"]
+        for name, row in rows.items()])
