@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from helpers import Served, post
+from helpers import HUB_NAMES, Served, post, run_script, user_error
 
+from course import ServiceStepArguments, model_folder
 from ratsnlp.nlpbook.generation import load_pretrained, save_tokenizer
 
 LONG = {"prompt": "긍정", "min_length": 200, "max_length": 200}
@@ -82,3 +83,23 @@ def test_ctranslate2_serves_as_well(folder):
         assert (status, answer["tokens"], "seed" in answer) == (200, 12, False)
         assert stream(served.port, LONG)[-3] == "event: done"
         assert post(served.port, {"prompt": "긍정", "seed": 1})[0] == 400
+
+
+def test_step_5_serves_what_step_4_has_left(folder, tmp_path):
+    folder.rename(model_folder(ServiceStepArguments(output_dir=str(tmp_path))))
+    with Served("solutions/step5_solution.py", "--output_dir", tmp_path, "--open", "false") as served:
+        assert post(served.port, {"prompt": "긍정", "max_length": 12})[0] == 200
+        assert post(served.port, {"prompt": "긍정", "top_p": 7})[0] == 400
+
+
+def test_step_5_without_a_checkpoint_says_what_to_do(tmp_path):
+    done = run_script("solutions/step5_solution.py", "--output_dir", tmp_path, "--model", HUB_NAMES[1])
+    told = user_error(done)
+    assert "step4-by-kogpt2-base-v2에 체크포인트가 없습니다. 4단계를 먼저" in told
+    assert "check.py --start 5" in told
+    assert done.stderr.count("\n") == 1
+
+
+def test_step_5_listens_where_the_script_of_its_model_does():
+    assert [ServiceStepArguments(model=name).port for name in (None, "kogpt-mini", *HUB_NAMES.values())] == [
+        9000, 9000, 9001, 9002, 9003]
