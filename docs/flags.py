@@ -32,6 +32,12 @@ FAMILIES = {  # heading: what the scripts do; N is 0 to 3
     "eval_gen.py": "모델을 평가해 보고서를 남깁니다.",
     "compare_gen.py": "파인튜닝 전과 후의 모델을 비교합니다.",
     "bench_gen.py": "학습, 디코딩, 서버의 속도를 측정합니다.",
+    "step1_basic_generation.py": "실습 1단계: 언어 모델로 문장을 이어 씁니다.",
+    "step2_generation_strategies.py": "실습 2단계: 토큰을 고르는 방법을 비교합니다.",
+    "step3_parameter_tuning.py": "실습 3단계: 온도, top-k, top-p를 직접 계산하고 조절합니다.",
+    "step4_model_training.py": "실습 4단계: 모델을 파인튜닝합니다.",
+    "step5_web_service.py": "실습 5단계: 파인튜닝한 모델을 웹 서비스로 엽니다.",
+    "check.py": "실습을 채점합니다. 단계의 번호는 `--steps` 없이 적어도 됩니다: `check.py 1 2`.",
 }
 INTRODUCTION = """# 옵션
 
