@@ -10,6 +10,7 @@ r"""실습(step1 … step5)을 채점합니다. 맞았는지, 아니면 무엇�
 통과입니다. 진행 상황은 output/course/progress.json에 남습니다. 모두 통과하면 종료 코드는 0입니다.
 """
 
+import signal
 import sys
 
 from course import CheckArguments, with_steps_named
@@ -30,15 +31,19 @@ if __name__ == "__main__":
     if args.start is not None:
         sys.exit(start_at(args.start, progress))
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # 채점 중이던 프로세스도 함께 끝냅니다.
+    passed = True
     for step in args.numbers or [step for step in STEPS if not progress.is_passed(step)]:
         if args.hint and progress.is_fresh(step):  # 지난번 채점한 다음 고치지 않았습니다.
             print(hint_of(step, progress))
+            passed &= progress.steps[step].kind == "right"
             continue
         print(f"{step}단계 {file_of(step).name}: 실행해 봅니다.", flush=True)
         outcome = check_file(step, file_of(step), args.seconds)
         progress.note(step, outcome)
+        passed &= outcome.kind == "right"
         print(hint_of(step, progress) if args.hint else report(step, outcome), flush=True)
     print(progress.bar())
     if progress.is_finished:
         print(celebration(progress))
-    sys.exit(0 if all(map(progress.is_passed, args.numbers or STEPS)) else 1)
+    sys.exit(0 if passed else 1)

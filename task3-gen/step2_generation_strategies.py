@@ -4,7 +4,7 @@
 그리디 서치와 빔 서치는 확률이 높은 텍스트를 찾아내고, 샘플링은 확률에 따라 뽑습니다.
 top-k와 top-p는 뽑을 후보를 줄입니다. 찾으면 늘 같은 텍스트, 뽑으면 매번 다른 텍스트입니다.
 
-빈칸(____)은 네 곳입니다. 위에서부터 하나씩 채우고, 채울 때마다 실행해 보세요.
+TODO는 네 개입니다. 빈칸(____)을 위에서부터 하나씩 채우고, 채울 때마다 실행해 보세요.
 
     python task3-gen/step2_generation_strategies.py
     python task3-gen/step2_generation_strategies.py --prompt "오늘 점심 먹으면서" --seed 1

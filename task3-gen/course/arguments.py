@@ -65,6 +65,8 @@ class TrainingStepArguments(CorpusArguments, StepArguments):
         help="학습 방법: 제어 단어를 더 잘 따르게 하는 contrast(시간은 두 배)나 standard. 없으면 영화 리뷰는 contrast, "
         "내 텍스트는 standard")
 
+    resume: bool = like(GenerationTrainArguments, "resume", group="학습")
+
     def __post_init__(self):
         super().__post_init__()
         if self.recipe is None:
@@ -134,7 +136,7 @@ class CheckArguments(Arguments):
         None, "이 단계부터 시작하도록 앞 단계들을 완성해 둡니다. 쓰던 파일은 output/course/mine에 남깁니다",
         minimum=1, maximum=5)
     seconds: int | None = argument(
-        None, "한 단계를 몇 초까지 기다릴지(없으면 1-3단계 90, 4단계 300, 5단계 120)", minimum=1)
+        None, "한 단계를 몇 초까지 기다릴지(없으면 3분에서 10분)", minimum=1)
 
     def __post_init__(self):
         super().__post_init__()

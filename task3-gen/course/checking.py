@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ratsnlp.nlpbook.errors import UserError
 
+from .explanations import explanation
 from .gaps import BLANK, Place, is_blank, place_of
 
 
@@ -141,4 +142,5 @@ def broken(run: Run, todo: int) -> Outcome:
     kind = type(run.error).__name__
     text = (run.error.msg if isinstance(run.error, SyntaxError) else str(run.error)).strip()
     message = text if isinstance(run.error, UserError) else f"{kind}: {text}" if text else kind
+    message = f"{message} {explanation(message)}".strip()
     return Outcome(Kind.BROKEN, message, todo, run.place.line if run.place else None)

@@ -94,12 +94,14 @@ def install_hook() -> None:
         place = place_of(Path(file).read_text(encoding="utf-8-sig"), line)
         if is_blank(error):
             todo = todos_of(step)[place.todo - 1]
-            print(f"\nTODO {place.todo} 차례입니다({line}행, {todo.title}). 힌트: {todo.hints[0]}", flush=True)
+            so_far = f"여기까지 실행되었습니다(맞았는지는 check.py {step}). " if place.todo > 1 else ""
+            here = f"다음은 TODO {place.todo}입니다({line}행, {todo.title})."
+            print(f"\n{so_far}{here} 힌트: {todo.hints[0]}", flush=True)
             raise SystemExit(1)
         try:
             before(kind, error, traceback)
         finally:
-            where = f"TODO {place.todo} 아래의 {line}행" if place.todo else f"{line}행"
+            where = f"{line}행(TODO {place.todo} 부분)" if place.todo else f"{line}행"
             print(f"{where}에서 멈췄습니다. 무엇을 살펴볼지는 python task3-gen/check.py {step}", file=sys.stderr)
 
     sys.excepthook = excepthook

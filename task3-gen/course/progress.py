@@ -56,13 +56,14 @@ class Progress:
     def note(self, step: int, outcome: Outcome) -> None:
         """Keep what has come of a try."""
         each = self.steps[step]
+        laid_is_there = self.is_fresh(step)
         each.tries += 1
-        each.laid &= self.is_fresh(step)
         each.digest, each.kind, each.todo = digest(file_of(step)), outcome.kind, outcome.todo
         if outcome.kind == Kind.NOT_BEGUN:  # whose first hint is told with it
             each.hints[str(outcome.todo)] = max(1, each.hints.get(str(outcome.todo), 0))
         if outcome.kind == Kind.RIGHT:
             each.passed_at = each.passed_at or datetime.now().isoformat(timespec="seconds")
+            each.laid &= laid_is_there
         self.save()
 
     def note_laid(self, step: int) -> None:
@@ -84,7 +85,8 @@ class Progress:
         return self.steps[step].digest == digest(file_of(step))
 
     def is_passed(self, step: int) -> bool:
-        return self.steps[step].kind == Kind.RIGHT and self.is_fresh(step)
+        """Whether the step has passed once, whatever the learner has tried with it since."""
+        return self.steps[step].passed_at is not None or self.steps[step].laid
 
     @property
     def is_finished(self) -> bool:

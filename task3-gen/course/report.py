@@ -3,7 +3,7 @@
 from ratsnlp.nlpbook.display import COLUMNS, wrap
 
 from .checking import Kind, Outcome
-from .gaps import file_of, solution_of, todos_of
+from .gaps import STEPS, file_of, solution_of, todos_of
 from .progress import Progress
 
 MARKS = {Kind.RIGHT: "○", Kind.WRONG: "×", Kind.BROKEN: "×", Kind.NOT_BEGUN: "·"}
@@ -16,7 +16,9 @@ def report(step: int, outcome: Outcome) -> str:
     right = todos if outcome.kind == Kind.RIGHT else todos[: max(0, outcome.todo - 1)]
     lines = [f"  ○ TODO {number} {todo.title}" for number, todo in enumerate(right, start=1)]
     if outcome.kind == Kind.RIGHT:
-        return "\n".join([*lines, f"  {step}단계를 통과했습니다."])
+        then = f"다음은 task3-gen/{STEPS[step + 1]}.py입니다." if step < len(STEPS) else (
+            f"이제 python task3-gen/{STEPS[step]}.py로 페이지를 열어 보세요.")
+        return "\n".join([*lines, f"  {step}단계를 통과했습니다. {then}"])
     where = [f"TODO {outcome.todo} {todos[outcome.todo - 1].title}"] if outcome.todo else []
     where += [f"{outcome.line}행"] if outcome.line else []
     lines.append(f"  {MARKS[outcome.kind]} {', '.join(where) or '파일'}: {_what(outcome.kind)}")
@@ -42,15 +44,17 @@ def _line(step: int, number: int) -> str:
 def hint_of(step: int, progress: Progress) -> str:
     """The next hint for the TODO at which the step stands."""
     todo = progress.steps[step].todo
-    if progress.is_passed(step):
+    if not todo and progress.steps[step].kind == Kind.RIGHT:
         return f"{step}단계는 이미 통과했습니다."
     if not todo:
         return f"파일이 실행되지 않습니다. 먼저 python task3-gen/check.py {step}이 알려 주는 행을 고치세요."
     title, _, hints = todos_of(step)[todo - 1]
     number = progress.next_hint(step, len(hints))
     told = wrap(f"TODO {todo} {title}, 힌트 {number + 1}/{len(hints)}: {hints[number]}", COLUMNS, "  ")
-    if number + 1 == len(hints) and solution_of(step).exists():
-        told += f"\n  마지막 힌트입니다. 그래도 막히면 task3-gen/solutions/{solution_of(step).name}를 보세요."
+    if number + 1 == len(hints):
+        there = solution_of(step).exists()
+        told += "\n  마지막 힌트입니다. 그래도 막히면 " + (
+            f"task3-gen/solutions/{solution_of(step).name}를 보세요." if there else "짝이나 강사와 이야기해 보세요.")
     return told
 
 

@@ -15,7 +15,7 @@ import psutil
 from .checking import Kind, Outcome
 from .gaps import place_of
 
-SECONDS = {1: 90, 2: 90, 3: 90, 4: 300, 5: 120}  # beyond which a file hangs; a right one takes a tenth of it here
+SECONDS = {1: 180, 2: 180, 3: 240, 4: 600, 5: 240}  # beyond which a file hangs; a right one takes a tenth of it
 IMPORTS = 120  # seconds that the libraries may take besides, on a slow disk
 CHILD = Path(__file__).with_name("child.py")
 
@@ -82,4 +82,5 @@ def stuck(file: Path, traceback: str, seconds: float) -> Outcome:
     line = int(found[1]) if found else None
     place = place_of(file.read_text(encoding="utf-8"), line) if line else None
     return Outcome(Kind.BROKEN, f"{seconds:g}초가 지나도 끝나지 않아 중단했습니다. 끝나지 않는 반복(while, for)이 "
-                                "있는지, 입력을 기다리지 않는지 살펴보세요.", place.todo if place else 0, line)
+                                "있는지 살펴보세요. 컴퓨터가 느리면 --seconds로 더 기다립니다.",
+                   place.todo if place else 0, line)

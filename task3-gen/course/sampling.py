@@ -32,12 +32,15 @@ class Figures(NamedTuple):
     perplexity: float
 
 
-def figures(model, tokenizer, texts: Sequence[str], prompt: str = "") -> Figures:
-    """The figures of what ``texts`` say after ``prompt``, with which each begins."""
+def figures(model, tokenizer, texts: Sequence[str], prompt: str | None = None) -> Figures:
+    """The figures of what ``texts`` say after ``prompt``, with which each begins; None: after the first word of each,
+    as of texts that people wrote."""
     from ratsnlp.nlpbook.generation import GenerationExample, bits_per_character, diversity
 
-    counted = diversity([text.removeprefix(prompt) for text in texts], [])
-    nats = bits_per_character(model, tokenizer, [GenerationExample(text, prompt) for text in texts])["nats_per_token"]
+    prompts = [text.split()[0] if prompt is None else prompt for text in texts]
+    pairs = list(zip(texts, prompts, strict=True))
+    counted = diversity([text.removeprefix(begun) for text, begun in pairs], [])
+    nats = bits_per_character(model, tokenizer, [GenerationExample(*pair) for pair in pairs])["nats_per_token"]
     return Figures(counted["distinct_2"], counted["repeated_4grams"], counted["mean_syllables"], math.exp(nats))
 
 

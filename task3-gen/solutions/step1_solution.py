@@ -4,7 +4,7 @@
 계산하기를 반복하면 문장이 됩니다(자기회귀 생성). 매번 확률이 가장 높은 토큰만 고르는 방법이
 그리디 서치입니다. 왜 GPT-2(디코더)는 이어 쓸 수 있고 BERT(인코더)는 그러지 못하는지도 봅니다.
 
-빈칸(____)은 네 개입니다. 위에서부터 하나씩 채우고, 채울 때마다 실행해 보세요.
+TODO는 네 개입니다. 빈칸(____)을 위에서부터 하나씩 채우고, 채울 때마다 실행해 보세요.
 
     python task3-gen/solutions/step1_solution.py
     python task3-gen/solutions/step1_solution.py --prompt "이 영화는"

@@ -4,7 +4,7 @@
 방법을 바꿀 뿐입니다. 몇 줄로 직접 계산해 보고, 반복을 막는 옵션을 비교한 다음, 내 조합으로 쓴
 텍스트가 사람의 리뷰와 얼마나 비슷한지 숫자로 확인합니다.
 
-빈칸(____)은 다섯 곳입니다. 위에서부터 하나씩 채우고, 채울 때마다 실행해 보세요.
+TODO는 다섯 개입니다. 빈칸(____)을 위에서부터 하나씩 채우고, 채울 때마다 실행해 보세요.
 
     python task3-gen/solutions/step3_solution.py
     python task3-gen/solutions/step3_solution.py --prompt "학교에서"
@@ -49,7 +49,7 @@ def keep_top_k(logits, k):
 
 
 def keep_top_p(logits, p):
-    """확률이 높은 것부터 더해 합이 p 이상이 되는, 가장 적은 토큰만 남긴 확률."""
+    """확률이 높은 것부터 더해 합이 p 이상이 되는, 가장 적은 수의 토큰만 남긴 확률."""
     # 풀이 3: 그런 토큰은 몇 개일까요? 개수를 알면 나머지는 top-k와 같습니다.
     sums = logits.softmax(dim=-1).sort(descending=True).values.cumsum(dim=-1)
     k = int((sums < p).sum()) + 1
@@ -84,12 +84,13 @@ if __name__ == "__main__":
     # 같은 top-p에도 후보가 늘어납니다. 온도를 마지막에 적용하는 도구(llama.cpp)에서는 그대로입니다.
     for temperature in (0.7, 1.0, 1.5):
         left = (keep_top_p(logits / temperature, 0.92) > 0).sum()
-        print(f"온도를 {temperature}로 먼저 바꾸면 top-p 0.92의 후보는 {left:,}개")
+        print(f"온도 {temperature}, 그다음 top-p 0.92: 후보 {left:,}개")
 
     # 5. 그리디 서치의 반복을 막는 두 가지 방법
     lengths = {"min_length": args.min_length, "max_length": args.max_length}
     greedy_ids = model.generate(input_ids, do_sample=False, **lengths)
-    # 풀이 4: 같은 세 토큰이 이어서 다시 나오지 못하게 하고, 따로 반복 페널티를 1.2로 주세요.
+    # 풀이 4: 첫째 빈칸은 한 번 나온 연속한 세 토큰이 다시 나오지 못하게, 둘째 빈칸은 반복 페널티만
+    # 1.2로 주세요.
     no_repeat_ids = model.generate(
         input_ids, no_repeat_ngram_size=3, do_sample=False, **lengths)
     penalty_ids = model.generate(input_ids, repetition_penalty=1.2, do_sample=False, **lengths)
@@ -99,10 +100,10 @@ if __name__ == "__main__":
 
     # 6. 내 조합: 시드를 바꾸어 여러 번 뽑고 사람의 리뷰와 비교합니다. distinct-2는 이어진 두 글자
     # 가운데 서로 다른 것의 비율(다양성), 반복률은 한 텍스트에서 같은 네 글자가 다시 나온 비율,
-    # 퍼플렉서티는 모델에게 얼마나 의외인지입니다. 무조건 높거나 낮아야 좋은 숫자는 없습니다.
-    # 풀이 5: 샘플링으로, 네 숫자가 모두 사람의 리뷰에 가까운 내 조합을 만드세요.
-    my_setting = dict(
-        do_sample=True, temperature=0.9, top_k=0, top_p=0.95, repetition_penalty=1.1)
+    # 퍼플렉서티는 모델에게 얼마나 의외인지입니다. 높을수록, 또는 낮을수록 좋은 숫자가 아닙니다.
+    # 풀이 5: 샘플링으로, 네 숫자가 모두 사람의 리뷰에 가까운 내 조합을 만드세요. 적지 않은 옵션에도
+    # 값이 있습니다: top_k를 적지 않으면 50입니다.
+    my_setting = dict(do_sample=True, top_k=0, temperature=1.1, top_p=0.95)
     texts = []
     for seed in range(args.seed, args.seed + args.samples):
         torch.manual_seed(seed)

@@ -86,6 +86,8 @@ def test_a_learners_way_through_a_step_in_a_cp949_terminal(clone, script):
     assert "■□□□□ 1/5단계" in passed.stdout
     assert progress_of(clone)["1"]["tries"] == 3
     assert script(1, "--hint").stdout.startswith("1단계는 이미 통과했습니다")
+    file.write_text(right + "____", encoding="utf-8")  # to try something more does not take back what has passed
+    assert "■□□□□ 1/5단계" in script(1).stdout
 
 
 def test_an_endless_loop_is_ended_with_what_it_has_started(clone, script, tmp_path):
@@ -145,6 +147,6 @@ def test_an_unfinished_file_says_what_comes_next_in_one_line(clone, script):
     done = subprocess.run([sys.executable, clone / "task3-gen" / "step1_basic_generation.py"], capture_output=True,
                           encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8"}, check=False)
     assert done.returncode == 1
-    assert done.stdout.strip().startswith("TODO 1 차례입니다(33행, 모델의 이름). 힌트: ")
+    assert done.stdout.strip().startswith("다음은 TODO 1입니다(33행, 모델의 이름). 힌트: ")
     assert "\n" not in done.stdout.strip()
     assert done.stderr == ""

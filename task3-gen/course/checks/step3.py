@@ -62,13 +62,14 @@ def close(given, expected) -> bool:
     return torch.allclose(given, expected, atol=1e-5, rtol=1e-4, equal_nan=True)
 
 
-def check_function(run: Run, name: str, cases: list[tuple], right: Formula, wrong: dict[str, Formula]) -> None:
+def check_function(run: Run, name: str, knob: str, cases: list[tuple], right: Formula,
+                   wrong: dict[str, Formula]) -> None:
     """Raises Wrong unless the function ``name`` of the file gives what ``right`` gives for each of the ``cases``
-    (logits, value), with the sentence of the formula in ``wrong`` that gives the same for all of them."""
+    (logits, value of ``knob``), with the sentence of the formula in ``wrong`` that gives the same for all of them."""
     function = run[name]
     if not callable(function):
         raise Wrong(f"{name}: 함수여야 하는데 {type(function).__name__}입니다. def로 시작하는 줄을 그대로 두세요.")
-    given = [called(run, name, function, *case) for case in cases]
+    given = [called(run, name, function, knob, *case) for case in cases]
     expected = [right(*case) for case in cases]
     if all(map(close, given, expected)):
         return
@@ -84,12 +85,12 @@ def check_function(run: Run, name: str, cases: list[tuple], right: Formula, wron
         raise Wrong(f"{name}: 확률은 더하면 1이어야 하는데 {float(each.sum()):.3f}입니다.")
     kept, wanted = (int((row > 1e-9).sum()) for row in (each, best))
     if kept != wanted:
-        raise Wrong(f"{name}: 값이 {value}일 때 토큰 {wanted}개가 남아야 하는데 {kept}개의 확률이 0보다 큽니다.")
-    raise Wrong(f"{name}: 값이 {value}일 때 가장 높은 확률이 {float(best.max()):.1%}여야 하는데 "
+        raise Wrong(f"{name}: {knob} {value}에서 토큰 {wanted}개가 남아야 하는데 {kept}개의 확률이 0보다 큽니다.")
+    raise Wrong(f"{name}: {knob} {value}에서 가장 높은 확률이 {float(best.max()):.1%}여야 하는데 "
                 f"{float(each.max()):.1%}입니다.")
 
 
-def called(run: Run, name: str, function, logits, value):
+def called(run: Run, name: str, function, knob: str, logits, value):
     """What the learner's function gives, a tensor of probabilities."""
     import torch
 
@@ -98,7 +99,7 @@ def called(run: Run, name: str, function, logits, value):
     except Exception as error:  # a learner's function may raise anything
         if type(error) is type(run.error):
             raise Missing(name) from None  # told with its line
-        raise Wrong(f"{name}: 값이 {value}일 때 {type(error).__name__}: {error}") from None
+        raise Wrong(f"{name}: {knob} {value}에서 {type(error).__name__}: {error}") from None
     if given is None:
         raise Wrong(f"{name}: 반환하는 것이 없습니다. 계산한 확률을 return으로 돌려주세요.")
     if not torch.is_tensor(given) or given.shape != logits.shape:
@@ -110,7 +111,7 @@ def called(run: Run, name: str, function, logits, value):
 
 def check_temperature(run: Run) -> None:
     cases = [(logits, temperature) for logits in scores() for temperature in (0.5, 2.0)]
-    check_function(run, "apply_temperature", cases, lambda z, t: (z / t).softmax(-1), {
+    check_function(run, "apply_temperature", "온도", cases, lambda z, t: (z / t).softmax(-1), {
         "온도를 곱했습니다. 그러면 온도가 낮을수록 평평해집니다.": lambda z, t: (z * t).softmax(-1),
         "소프트맥스를 먼저 하고 확률을 온도로 나누었습니다. 더해서 1이 되지 않습니다. 온도는 로짓에 적용합니다.":
             lambda z, t: z.softmax(-1) / t,
@@ -133,7 +134,7 @@ def check_top_k(run: Run) -> None:
         return torch.zeros_like(z, dtype=torch.bool).scatter(0, z.topk(k).indices, True)
 
     cases = [(logits, k) for logits in scores() for k in (2, 4)]
-    check_function(run, "keep_top_k", cases, first, {
+    check_function(run, "keep_top_k", "k =", cases, first, {
         "자른 토큰의 로짓을 0으로 했습니다. 로짓 0은 확률 0이 아닙니다(e^0 = 1). 소프트맥스를 지나 0이 되는 로짓은 "
         "무엇인가요?":
             lambda z, k: torch.where(mask(z, k), z, 0.0).softmax(-1),
@@ -159,7 +160,7 @@ def check_top_p(run: Run) -> None:
         return z.softmax(-1).sort(descending=True).values.cumsum(-1)
 
     cases = [(logits, p) for logits in scores() for p in (0.35, 0.85)]
-    check_function(run, "keep_top_p", cases, lambda z, p: first(z, count(sums(z), p)), {
+    check_function(run, "keep_top_p", "p =", cases, lambda z, p: first(z, count(sums(z), p)), {
         "합이 p를 넘게 만드는 토큰을 뺐습니다. 그 토큰까지 남겨야 합이 p 이상입니다. 확률이 가장 높은 토큰 하나가 "
         "p보다 크면 "
         "아무것도 남지 않습니다.": lambda z, p: first(z, count(sums(z), p) - 1),
@@ -167,6 +168,8 @@ def check_top_p(run: Run) -> None:
             lambda z, p: first(z, count(sums(z), p) + 1),
         "확률이 높은 순서로 정렬하지 않고 더했습니다. 그러면 토큰의 번호 순서로 더하게 됩니다.":
             lambda z, p: first(z, count(z.softmax(-1).cumsum(-1), p)),
+        "확률이 높은 순서로 정렬하지 않고 더했습니다. 합이 처음 p 이상이 되는 토큰도 빠졌습니다.":
+            lambda z, p: first(z, count(z.softmax(-1).cumsum(-1), p) - 1),
         "확률이 낮은 것부터 더했습니다. 정렬의 방향을 보세요(descending).":
             lambda z, p: first(z, count(z.softmax(-1).sort().values.cumsum(-1), p)),
         "합이 p를 넘은 뒤의 토큰을 세었습니다. 남길 것은 그 앞입니다.":
@@ -231,25 +234,25 @@ def check_setting(run: Run) -> None:
     except (TypeError, ValueError) as error:
         raise Wrong(f"my_setting: generate가 받지 않는 조합입니다. {str(error).splitlines()[0]}") from None
     of = figures(model, tokenizer, [readable(tokenizer, row) for row in ids], prompt)
-    where = f"{prompt!r} 다음을 {TEXTS}번 써 보니"
-    if of.syllables < 8:
-        raise Wrong(f"my_setting: 너무 짧습니다. {where} 평균 {of.syllables:.1f}글자입니다. 8글자 이상이어야 합니다. "
-                    "길이를 묶었거나 "
-                    "후보를 너무 많이 줄였습니다.")
-    if of.perplexity > 300:
-        raise Wrong(f"my_setting: 횡설수설합니다. {where} 퍼플렉서티가 {of.perplexity:,.0f}입니다. 300 이하여야 "
-                    "합니다. 온도가 높거나 "
-                    "후보가 너무 많습니다.")
+    told = f"{prompt!r} 다음을 {TEXTS}번 써 보니"
+    if of.syllables < 12:
+        raise Wrong(f"my_setting: 사람의 리뷰보다 짧습니다. {told} 평균 {of.syllables:.1f}글자인데 12글자 이상이어야 "
+                    "합니다. 길이를 묶었거나 후보를 너무 많이 줄였습니다.")
+    if of.perplexity > 400:
+        raise Wrong(f"my_setting: 횡설수설합니다. {told} 퍼플렉서티가 {of.perplexity:,.0f}인데 400 이하여야 합니다. "
+                    "온도가 높거나 후보가 너무 많습니다.")
     if of.syllables > 60:
-        raise Wrong(f"my_setting: 너무 깁니다. {where} 평균 {of.syllables:.1f}글자입니다. 60글자 이하여야 합니다. "
-                    "min_length가 끝 토큰을 "
-                    "막고 있지 않나요?")
+        raise Wrong(f"my_setting: 사람의 리뷰보다 깁니다. {told} 평균 {of.syllables:.1f}글자인데 60글자 이하여야 "
+                    "합니다. min_length가 끝 토큰을 막고 있지 않나요?")
     if of.repeated > 0.1:
-        raise Wrong(f"my_setting: 같은 말을 반복합니다. {where} 반복률이 {of.repeated:.0%}입니다. 10% 이하여야 합니다.")
+        raise Wrong(f"my_setting: 같은 말을 반복합니다. {told} 반복률이 {of.repeated:.0%}인데 10% 이하여야 합니다.")
     if of.distinct_2 < 0.5:
-        raise Wrong(f"my_setting: 텍스트가 서로 비슷합니다. {where} distinct-2가 {of.distinct_2:.2f}입니다. 0.50 "
-                    "이상이어야 합니다. "
-                    "후보가 너무 적거나 온도가 너무 낮습니다.")
+        raise Wrong(f"my_setting: 텍스트가 서로 비슷합니다. {told} distinct-2가 {of.distinct_2:.2f}인데 0.50 "
+                    "이상이어야 합니다. 후보가 너무 적거나 온도가 너무 낮습니다.")
+    if of.perplexity < 40:
+        hidden = "" if "top_k" in setting else " 적지 않은 top_k는 50이라, 나머지 후보는 한 번도 뽑히지 않습니다."
+        raise Wrong(f"my_setting: 사람의 리뷰보다 뻔합니다. {told} 퍼플렉서티가 {of.perplexity:.0f}인데 40 이상이어야 "
+                    f"합니다(사람은 170쯤).{hidden}")
 
 
 TODOS = [
@@ -274,8 +277,8 @@ TODOS = [
         "no_repeat_ngram_size=…과 repetition_penalty=…에서 수만 채우면 됩니다. 하나씩 따로 쓰세요.",
     )),
     Todo("내 조합", check_setting, (
-        "먼저 do_sample=True 하나로 실행해 숫자를 보고, 온도나 top_p를 더해 사람의 리뷰와 비교하세요.",
-        "퍼플렉서티가 높으면 온도를 낮추거나 후보를 줄이고, distinct-2가 낮으면 반대로 하세요.",
-        "do_sample=True, temperature=0.8에서 1.0 사이, top_k=0, top_p=0.9에서 0.95 사이에서 시작해 보세요.",
+        "먼저 do_sample=True 하나로 실행해 네 숫자를 보고, 옵션을 하나씩 더하며 사람의 리뷰와 비교하세요.",
+        "퍼플렉서티와 길이가 사람보다 훨씬 작으면 후보가 너무 적은 것입니다. 적지 않은 top_k는 50이고, 0이면 끕니다.",
+        "do_sample=True, top_k=0에서 시작해, 온도는 0.9에서 1.1 사이, top_p는 0.92에서 1 사이로 바꾸어 보세요.",
     )),
 ]

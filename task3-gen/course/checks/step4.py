@@ -131,7 +131,7 @@ def check_loader(run: Run) -> None:
         raise Wrong(f"학습 리뷰 {len(wanted):,}개 가운데 {len(set(texts) & set(wanted)):,}개만 나옵니다. "
                     "train_dataset을 그대로 넘겼나요?")
     if texts == wanted[: len(texts)]:
-        raise Wrong("리뷰가 파일에 적힌 순서 그대로 나옵니다. 모델이 순서에 물들지 않도록 섞으세요.")
+        raise Wrong("리뷰가 파일에 적힌 순서 그대로 나옵니다. 모델이 데이터의 순서까지 배우지 않도록 섞으세요.")
     eos = reference()[1].eos_token_id
     if any((batch["input_ids"][~batch["attention_mask"].bool()] != eos).any() for batch in batches):
         raise Wrong("패딩이 끝 토큰(eos)이 아닙니다. 리뷰 다음의 첫 패딩은 '끝'을 배우는 정답으로 쓰입니다.")

@@ -214,6 +214,9 @@ def check_arguments(run: Run) -> None:
     from ratsnlp.nlpbook.generation import GenerationDeployArguments
 
     if run.place and run.place.todo == 2 and isinstance(run.error, UserError):
+        if "문자열이어야" in str(run.error):
+            raise Wrong("GenerationDeployArguments의 인수는 downstream_model_dir=…, port=…처럼 이름을 적어 넘기세요. "
+                        f"이름이 없으면 순서대로 다른 인수에 들어갑니다. {run.error}")
         raise Wrong(f"{run.error} 4단계의 체크포인트가 있는 폴더는 folder입니다.")
     given = run["deploy_args"]
     if not isinstance(given, GenerationDeployArguments):
@@ -280,8 +283,8 @@ def check_names(run: Run, right) -> None:
     if all(name.startswith(".") for name in unfit):
         raise Wrong(f"{what} 'model'만 떼고 점을 남겼습니다.{passed}")
     if len(unfit) < len(names):
-        raise Wrong(f"{what} 앞의 'model.' 말고 다른 글자까지 떼었습니다. lstrip은 단어가 아니라 글자들을 하나씩 "
-                    f"뗍니다.{passed}")
+        raise Wrong(f"{what} 앞의 'model.' 말고 다른 글자까지 떼었습니다. strip과 lstrip은 단어가 아니라 "
+                    f"글자들을 하나씩 뗍니다.{passed}")
     raise Wrong(f"{what} 출력된 두 이름을 비교해 보세요.{passed}")
 
 
@@ -368,6 +371,9 @@ def check_text(run: Run, given: str, base: list[int]) -> None:
 def check_app(run: Run) -> None:
     from flask import Flask
 
+    if isinstance(run.error, TypeError) and run.place.todo == 5 and "inference_fn()" in str(run.error):
+        raise Wrong("app: 함수를 부른 결과가 아니라 함수 자체를 넘기세요. inference_fn 뒤의 괄호를 빼면, 요청이 "
+                    "올 때마다 웹 앱이 부릅니다.")
     app = run["app"]
     if not isinstance(app, Flask):
         raise Wrong(f"app: 웹 앱(Flask)이어야 하는데 {type(app).__name__}입니다. get_web_service_app이 반환한 것을 "

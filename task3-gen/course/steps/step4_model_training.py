@@ -5,9 +5,9 @@
 '긍정'이나 '부정'을 붙여 학습하므로, 그 단어 다음에는 그런 리뷰를 쓰게 됩니다. 모델이 얼마나 잘
 예측하는지는 퍼플렉서티로 평가합니다.
 
-빈칸(____)은 여섯 군데입니다. TODO 3까지는 금방 끝나고, TODO 4를 채우면 그때부터 학습합니다. CPU
-두 코어에서 1분쯤 걸리고, val_loss가 5.06에서 4.69로 줄어듭니다. 실행할 때마다 처음부터 학습하고,
-앞서 저장한 체크포인트는 그대로 둡니다. check.py는 작은 말뭉치를 써서 더 빨리 끝납니다.
+TODO는 여섯 개입니다. TODO 3까지는 금방 끝나고, TODO 4를 채우면 실행할 때마다 처음부터 학습합니다.
+TODO 5와 6을 먼저 채워 두면 한 번으로 끝납니다. CPU 두 코어에서 1분쯤 걸리고, val_loss가 5.06에서
+4.69로 줄어듭니다. check.py는 작은 말뭉치를 써서 더 빨리 끝납니다.
 
     python task3-gen/step4_model_training.py
     python task3-gen/step4_model_training.py --recipe standard  # 시간은 절반
@@ -50,7 +50,7 @@ if __name__ == "__main__":
         downstream_corpus_name=args.downstream_corpus_name,
         downstream_model_dir=model_folder(args),  # 체크포인트와 기록을 저장할 폴더
         max_seq_length=96, batch_size=args.batch_size, recipe=args.recipe,
-        logging_steps=2, seed=args.seed,
+        logging_steps=2, seed=args.seed, resume=args.resume,
         #> epochs=args.epochs or ____,
         #> learning_rate=args.learning_rate or ____,
         epochs=args.epochs or 1,
@@ -63,9 +63,11 @@ if __name__ == "__main__":
     corpus = load_corpus(args)  # NSMC 형식의 영화 리뷰나 --dataset_path의 텍스트
     tokenizer = load_tokenizer(train_args.pretrained_model_name)
     model = load_model(train_args.pretrained_model_name, tokenizer).eval()
-    initialize_control_words(model, tokenizer, corpus.control_words)  # '긍정'은 '최고' 곁에서 시작
+    # '긍정'과 '부정'의 임베딩은 '최고', '최악'처럼 뜻이 가까운 단어들의 평균에서 시작합니다.
+    initialize_control_words(model, tokenizer, corpus.control_words)
 
-    # 3. 데이터셋: 말뭉치는 학습용(train)과 테스트용(test)으로 나뉘어 있습니다.
+    # 3. 데이터셋: 말뭉치는 학습용(train)과 테스트용(test)으로 나뉘어 있습니다. 검증용이 따로 없어서
+    # 책처럼 테스트용으로 검증합니다.
     train_dataset = GenerationDataset(train_args, tokenizer, corpus, mode="train")
     # TODO 2: 검증 데이터셋을 만드세요. 외운 것이 아니라 배운 것을 평가해야 합니다.
     #> val_dataset = ____
@@ -76,7 +78,8 @@ if __name__ == "__main__":
     # 4. 로더: 데이터셋에서 여러 개를 꺼내 한 배치로 묶습니다.
     val_dataloader = DataLoader(
         val_dataset, batch_size=train_args.batch_size, collate_fn=nlpbook.data_collator)
-    # TODO 3: 학습 로더를 만드세요. 검증과 달리 순서를 에폭마다 섞어야 합니다.
+    # TODO 3: 학습 로더를 만드세요. 검증과 달리 순서를 에폭마다 섞어야 합니다. shuffle=True로 섞거나
+    # training_sampler(train_dataset, train_args)를 sampler로 넘기세요(비슷한 길이끼리 섞습니다).
     #> train_dataloader = ____
     train_dataloader = DataLoader(
         train_dataset, batch_size=train_args.batch_size,
@@ -85,7 +88,8 @@ if __name__ == "__main__":
     #.
     batch = next(iter(train_dataloader))
     padding = 1 - batch["attention_mask"].float().mean()
-    print(f"배치: {tuple(batch['input_ids'].shape)}, 그중 패딩 {padding:.0%}는 손실에서 뺍니다.")
+    print(f"배치: {tuple(batch['input_ids'].shape)}, 그중 패딩 {padding:.0%}는 손실에서 빼고, "
+          "가장 긴 리뷰 다음은 계산하지도 않습니다.")
 
     # 5. 학습 전: 프롬프트마다 이어 쓰고, 검증 데이터의 손실(val_loss)을 계산합니다.
     def write(prompt):  # 언제나 같은 시드와 같은 설정으로
@@ -102,6 +106,7 @@ if __name__ == "__main__":
     task = GenerationTask(model, train_args)  # 모델에 손실과 옵티마이저를 더한 것
     nlpbook.set_logger(train_args)
     trainer = nlpbook.get_trainer(train_args)
+    print("학습 전의 val_loss를 계산합니다.", flush=True)
     before = trainer.validate(task, val_dataloader, verbose=False)[0]
 
     # 6. 학습: 배치마다 손실을 줄이는 쪽으로 가중치를 조금씩 바꾸고, 에폭이 끝나면 검증합니다.
