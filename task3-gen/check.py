@@ -32,8 +32,9 @@ if __name__ == "__main__":
         sys.exit(start_at(args.start, progress))
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # 채점 중이던 프로세스도 함께 끝냅니다.
+    steps = args.numbers or [step for step in STEPS if not progress.is_passed(step)]
     passed = True
-    for step in args.numbers or [step for step in STEPS if not progress.is_passed(step)]:
+    for step in steps if args.numbers or not args.hint else steps[:1]:
         if args.hint and progress.is_fresh(step):  # 지난번 채점한 다음 고치지 않았습니다.
             print(hint_of(step, progress))
             passed &= progress.steps[step].kind == "right"
@@ -43,6 +44,8 @@ if __name__ == "__main__":
         progress.note(step, outcome)
         passed &= outcome.kind == "right"
         print(hint_of(step, progress) if args.hint else report(step, outcome), flush=True)
+        if not args.numbers and outcome.kind == "not begun" and outcome.todo == 1:
+            break  # 그다음 단계들은 아직 펼치지 않았을 것입니다.
     print(progress.bar())
     if progress.is_finished:
         print(celebration(progress))

@@ -125,7 +125,7 @@ def test_a_broken_file_is_told_with_message_and_line(judged):
     texts = {"name = 1 / 0": "ZeroDivisionError: division by zero", "raise SystemExit('그만')": "SystemExit: 그만",
              "print('가'": "SyntaxError: '(' was never closed ( 괄호를 닫지 않았습니다.",
              "x = nam": "NameError: name 'nam' is not defined nam: 없는 이름입니다. 철자가 맞는지, 위에서 만들었거나 "
-                        "불러온 이름인지 보세요."}
+                        "불러온 이름인지 보세요. 문자열이라면 따옴표로 감쌉니다."}
     outcomes = judged(1, *(f"# TODO 1: 이름\n{text}\n" for text in texts))
     assert outcomes == [Outcome(Kind.BROKEN, message, 1, 2) for message in texts.values()]
 

@@ -12,7 +12,7 @@ from ratsnlp.nlpbook.generation import GenerationDeployArguments, GenerationText
 from ratsnlp.nlpbook.paths import BUNDLED_DATA, OUTPUT
 from ratsnlp.nlpbook.run_folder import best_checkpoint
 
-from .gaps import NotReady, install_hook
+from .gaps import install_hook
 
 
 @dataclass
@@ -108,13 +108,13 @@ def trained_folder(args: StepArguments) -> Path:
     """The folder in which step 4 has left a checkpoint of this model.
 
     Raises:
-        NotReady: there is none.
+        UserError: there is none.
     """
     folder = model_folder(args)
     try:
         best_checkpoint(folder)
     except UserError:
-        raise NotReady(f"{folder}에 체크포인트가 없습니다. 4단계를 먼저 하거나, python task3-gen/check.py --start 5로 "
+        raise UserError(f"{folder}에 체크포인트가 없습니다. 4단계를 먼저 하거나, python task3-gen/check.py --start 5로 "
                         "4단계까지 마친 상태를 만드세요.") from None
     return folder
 

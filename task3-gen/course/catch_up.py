@@ -21,12 +21,12 @@ def start_at(step: int, progress: Progress, folder: Path = FOLDER) -> int:
         UserError: there are no solutions in this copy of the repository.
     """
     missing = [solution_of(before) for before in range(1, step)
-               if not progress.is_passed(before) and not solution_of(before).exists()]
+               if not progress.stays(before) and not solution_of(before).exists()]
     if missing:
         raise UserError(f"start: {missing[0]} 파일이 없습니다. 풀이는 강사에게 받으세요.")
     for before in range(1, step):
         file, solution = file_of(before), solution_of(before)
-        if progress.is_passed(before):
+        if progress.stays(before):
             print(f"{before}단계: 이미 통과했으므로 그대로 둡니다.")
             continue
         if file.exists():

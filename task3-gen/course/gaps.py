@@ -28,10 +28,6 @@ STEPS = {
 _TODO = re.compile(r"\s*# TODO (\d+): (.*)")
 
 
-class NotReady(UserError):
-    """What an earlier step leaves is not there: nothing is wrong with the step that runs."""
-
-
 class Place(NamedTuple):
     """Where something happened in a learner's file: line, and the TODO under which it stands (0: above the first)."""
 
@@ -88,7 +84,7 @@ def install_hook() -> None:
 
     def excepthook(kind, error, traceback):
         step, line = step_of(file), line_in(file, traceback)
-        if step is None or line is None or issubclass(kind, (KeyboardInterrupt, NotReady)):
+        if step is None or line is None or issubclass(kind, (KeyboardInterrupt, UserError)):
             before(kind, error, traceback)
             return
         place = place_of(Path(file).read_text(encoding="utf-8-sig"), line)

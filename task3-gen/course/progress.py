@@ -88,6 +88,10 @@ class Progress:
         """Whether the step has passed once, whatever the learner has tried with it since."""
         return self.steps[step].passed_at is not None or self.steps[step].laid
 
+    def stays(self, step: int) -> bool:
+        """Whether nothing needs to be laid there: the learner's own has passed, or the solution lies there untouched."""
+        return self.steps[step].passed_at is not None or self.steps[step].laid and self.is_fresh(step)
+
     @property
     def is_finished(self) -> bool:
         return all(map(self.is_passed, STEPS))

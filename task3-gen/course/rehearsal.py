@@ -107,7 +107,7 @@ def first_sentence() -> str:
     model, tokenizer = load_pretrained("kogpt-mini")
     with torch.inference_mode():
         ids = model.generate(encode_prompt(model, tokenizer, "내일 수업은"), do_sample=False, max_new_tokens=12)
-    return f"첫 문장: '{readable(tokenizer, ids[0])}' ({time.monotonic() - begun:.0f}초)"
+    return f"모델이 쓴 첫 문장: '{readable(tokenizer, ids[0])}' ({time.monotonic() - begun:.0f}초)"
 
 
 def rehearse() -> int:

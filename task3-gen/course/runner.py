@@ -29,7 +29,7 @@ def check_file(step: int, file: Path, seconds: float | None = None) -> Outcome:
     with TemporaryDirectory(prefix="check-", ignore_cleanup_errors=True) as folder:
         with open(Path(folder, "errors.txt"), "wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, str(CHILD), str(step), str(file), folder, str(seconds)], cwd=folder,
+                [sys.executable, str(CHILD), str(step), str(file), folder, str(seconds)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
                 env={**os.environ, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"})
         try:

@@ -17,6 +17,7 @@ WRONG = [
     (4, "greedy_ids[prompt] = model.generate(input_ids, num_beams=3, min_length=10, max_length=50)",
         "빔 서치의 결과입니다"),
     (4, "greedy_ids[prompt] = model.generate(input_ids, do_sample=False)", "길이를 정하지 않았습니다"),
+    (4, "greedy_ids[prompt] = model.generate(input_ids, max_length=50)", "min_length를 정하지 않아"),
     (4, "greedy_ids[prompt] = model.generate(input_ids, min_length=10)", "20토큰에서 잘렸습니다"),
     (4, "greedy_ids[prompt] = model.generate(input_ids, min_length=10, max_new_tokens=50)", "max_new_tokens는"),
     (4, 'greedy_ids[prompt] = tokenizer("오늘 점심 먹으면서 봤는데 정말 재밌네요.", return_tensors="pt").input_ids',

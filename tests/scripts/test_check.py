@@ -126,7 +126,7 @@ def test_who_fell_behind_starts_with_what_is_finished_and_loses_nothing(clone, s
 
 def test_the_rehearsal_writes_a_first_sentence(script):
     done = script(0)
-    assert "첫 문장: '내일 수업은" in done.stdout
+    assert "모델이 쓴 첫 문장: '내일 수업은" in done.stdout
     assert done.returncode == 0, done.stdout
 
 

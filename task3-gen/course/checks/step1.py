@@ -48,9 +48,9 @@ def check_greedy(run: Run) -> None:
         check_search(run, given[prompt], prompt, f"greedy_ids[{prompt!r}]", dict(do_sample=False, **LENGTHS), {
             "빔 서치의 결과입니다. 그리디 서치는 빔이 하나입니다(num_beams를 적지 않습니다).":
                 dict(do_sample=False, num_beams=3, **LENGTHS),
+            "min_length를 정하지 않아 일찍 끝났습니다. 10으로 하세요.": dict(do_sample=False, max_length=50),
+            "max_length를 정하지 않아 20토큰에서 잘렸습니다. 50으로 하세요.": dict(do_sample=False, min_length=10),
             "길이를 정하지 않았습니다. min_length와 max_length를 함께 넘기세요.": dict(do_sample=False),
-            "max_length를 정하지 않아 20토큰에서 잘렸습니다.": dict(do_sample=False, min_length=10),
-            "min_length를 정하지 않아 일찍 끝났습니다.": dict(do_sample=False, max_length=50),
             "max_new_tokens는 새 토큰만 셉니다. 프롬프트를 포함한 길이는 max_length입니다.":
                 dict(do_sample=False, min_length=10, max_new_tokens=50),
         })
@@ -63,12 +63,12 @@ TODOS = [
         '따옴표로 감싼 문자열입니다: "kogpt-…"',
     )),
     Todo("토크나이저의 끝 토큰", check_eos, (
-        "kogpt-mini/tokenizer_config.json 파일을 열어 eos_token을 찾아보세요.",
+        "task3-gen/kogpt-mini/tokenizer_config.json 파일을 열어 eos_token을 찾아보세요.",
         "HTML의 닫는 태그처럼 생겼습니다. 시작 토큰은 <s>입니다.",
         'KoGPT2와 같습니다: 따옴표 안에 <, /, s, >를 차례로 적으세요.',
     )),
     Todo("사전 학습한 모델", check_model, (
-        "위에서 불러온 함수 가운데 모델을 불러오는 것이 있습니다.",
+        "파일 맨 위에서 import한 함수 가운데 모델을 불러오는 것이 있습니다.",
         "load_model에는 모델의 이름과 토크나이저가 필요합니다.",
         "load_model(이름, 토크나이저)가 반환하는 것을 그대로 넣으면 됩니다.",
     )),

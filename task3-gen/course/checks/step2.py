@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..checking import Run, Todo, Wrong
+from ..checking import Missing, Run, Todo, Wrong
 from ..judging import check_draws, check_search, check_starts_with, ids_of
 
 LENGTH = 40  # tokens of each text: enough of them to tell a draw's setting from a wrong one
@@ -18,14 +18,14 @@ def flags(folder: Path) -> list[str]:
 
 
 def check_beams(run: Run) -> None:
+    beams = run.call_of(ids_of(run["beam_ids"], "beam_ids")).get("num_beams", 1)
+    if beams not in (1, 3):  # which may come to the same text as three
+        more = " 빔이 많다고 더 좋은 텍스트가 되는 것도 아닙니다." if beams > 3 else ""
+        raise Wrong(f"beam_ids: 빔이 {beams}개입니다. 세 개로 하세요.{more}")
     check_search(run, run["beam_ids"], run.flag("prompt"), "beam_ids", dict(do_sample=False, num_beams=3, **LENGTHS), {
-        "그리디 서치의 결과입니다. 빔의 개수(num_beams)를 정하지 않으면 빔은 "
-        "하나입니다.": dict(do_sample=False, **LENGTHS),
+        "그리디 서치의 결과입니다. 빔의 개수(num_beams)를 정하지 않으면 빔은 하나입니다.":
+            dict(do_sample=False, **LENGTHS),
         "길이를 정하지 않았습니다. **lengths를 그대로 두세요.": dict(do_sample=False, num_beams=3),
-        "빔이 두 개입니다. 세 개로 하세요.": dict(do_sample=False, num_beams=2, **LENGTHS),
-        "빔이 다섯 개입니다. 세 개로 하세요.": dict(do_sample=False, num_beams=5, **LENGTHS),
-        "빔이 서른 개입니다. 세 개로 하세요. 빔이 열 배면 계산도 열 배이고, 더 좋은 텍스트가 되는 것도 아닙니다.":
-            dict(do_sample=False, num_beams=30, **LENGTHS),
     })
 
 
@@ -37,12 +37,10 @@ def check_one(run: Run, given, what: str) -> list[int]:
     if call.get("num_beams", 1) > 1:
         raise Wrong(f"{what}: " + (
             "빔 서치에 do_sample=True를 함께 넘겼습니다. 빔마다 뽑은 것이라 샘플링도 빔 서치도 아닙니다. 샘플링에는 "
-            "num_beams를 "
-            "적지 않습니다." if call.get("do_sample") else "빔 서치의 결과입니다. 찾지 말고 뽑으세요."))
+            "num_beams를 적지 않습니다." if call.get("do_sample") else "빔 서치의 결과입니다. 찾지 말고 뽑으세요."))
     if len(ids) != LENGTH:
         raise Wrong(f"{what}: 길이가 {LENGTH}토큰이어야 하는데 {len(ids)}토큰입니다. min_length와 max_length를 담은 "
-                    "**lengths를 "
-                    "그대로 두세요.")
+                    "**lengths를 그대로 두세요.")
     return ids
 
 
@@ -53,9 +51,9 @@ def check_drawn(run: Run, ids: list[int], what: str, right: dict, wrong: dict[st
     call = run.call_of(ids)
     for name, value in {"temperature": 1.0, **right}.items():
         if name != "min_length" and call.get(name) not in (value, None):
-            raise Wrong(f"{what}: {name}={call[name]}로 뽑았습니다. " + (
-                "온도는 3단계에서 다룹니다. 여기서는 적지 마세요." if name == "temperature" else f"{value}로 "
-                                                                                                 "뽑으세요."))
+            raise Wrong(f"{what}: {name}={call[name]}에서 뽑았습니다. " + (
+                "온도는 3단계에서 다룹니다. 여기서는 적지 마세요." if name == "temperature"
+                else f"{value}이어야 합니다." if name == "top_k" else f"{value}여야 합니다."))
 
 
 def temperatures(setting: dict) -> dict[str, dict]:
@@ -97,11 +95,13 @@ def check_top_p(run: Run) -> None:
 
 def check_three(run: Run) -> None:
     given = run["drawn"]
+    if run.error is not None and run.place.todo == 4:
+        raise Missing("drawn")
     if isinstance(given, str) or not hasattr(given, "__len__"):
         raise Wrong(f"drawn: 토큰 번호 세 개를 담은 리스트여야 하는데 {type(given).__name__}입니다.")
     if len(given) != 3:
-        raise Wrong(f"drawn: 세 번 뽑아 모아야 하는데 {len(given)}개입니다. "
-                    + ("append가 반복문 안에 있나요?" if len(given) == 1 else "시드를 몇 개 적었나요?"))
+        raise Wrong(f"drawn: 시드 {run.flag('seed')}에서 시작해 세 번 뽑아 모아야 하는데 {len(given)}개입니다. "
+                    "시드가 세 개인지, append가 반복문 안에 있는지 보세요.")
     texts = [check_one(run, ids, f"drawn의 {number}번째") for number, ids in enumerate(given, start=1)]
     different = len(set(map(tuple, texts)))
     if different < 3:
@@ -111,8 +111,7 @@ def check_three(run: Run) -> None:
         if different == 1 and calls < 3:
             raise Wrong("drawn: 한 번 뽑은 텍스트를 세 번 담았습니다. generate를 시드마다 다시 부르세요.")
         raise Wrong(f"drawn: 서로 다른 텍스트가 {different}개뿐입니다. 같은 시드에서 다시 시작하면 같은 난수가 나와 "
-                    "같은 텍스트가 "
-                    "됩니다. 뽑기 직전에 정한 시드가 매번 다른가요?")
+                    "같은 텍스트가 됩니다. 뽑기 직전에 정한 시드가 매번 다른가요?")
     for number, ids in enumerate(texts, start=1):
         check_drawn(run, ids, f"drawn의 {number}번째", TOP_P, WRONG_TOP_P, margin=9.0)
 

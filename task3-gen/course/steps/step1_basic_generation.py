@@ -74,10 +74,11 @@ if __name__ == "__main__":
         with torch.inference_mode():
             best = model(taken).logits[0, -1].argmax()
         taken = torch.cat([taken, best.view(1, 1)], dim=1)
-        print("  ", readable(tokenizer, taken[0]))
+        print(f"   {readable(tokenizer, taken[0])}   (붙인 토큰: {tokenizer.decode(best)!r})")
 
-    # 6. generate가 이 반복을 대신합니다. 그리디 서치의 한계도 보세요: 같은 말을 반복하기 시작하면
-    # 빠져나오지 못하고, 몇 번을 실행해도 같은 텍스트입니다.
+    # 6. generate가 이 반복을 대신합니다. 그리디 서치의 한계도 보세요: '점심'처럼 같은 말을 반복하기
+    # 시작하면 빠져나오지 못하고, 몇 번을 실행해도 같은 텍스트입니다. '안녕하세요'는 곧 끝내려고
+    # 하는데 min_length가 끝 토큰을 막는 동안 마침표를 찍다가 반복에 빠집니다.
     print("\n그리디 서치")
     greedy_ids = {}
     for prompt in (args.prompt, "점심", "안녕하세요"):
