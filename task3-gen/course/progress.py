@@ -89,7 +89,7 @@ class Progress:
         return self.steps[step].passed_at is not None or self.steps[step].laid
 
     def stays(self, step: int) -> bool:
-        """Whether nothing needs to be laid there: the learner's own has passed, or the solution lies there as it was."""
+        """Whether nothing needs to be laid: the learner's own has passed, or the solution lies there as it was."""
         return self.steps[step].passed_at is not None or self.steps[step].laid and self.is_fresh(step)
 
     @property
