@@ -1,8 +1,8 @@
 """The course: the files that are made from one source, and what the checker says to right and wrong answers."""
 
 import importlib
-import json
 import re
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -12,7 +12,7 @@ from helpers import SCRIPTS, ForkServer
 
 from course.build import files
 from course.checking import Kind, Outcome
-from course.gaps import STEPS, exercise, todos_of
+from course.gaps import STEPS, Gap, exercise, filled, todos_of
 from course.runner import CHILD
 
 ANSWERS = {step: importlib.import_module(f"course_answers.step{step}") for step in STEPS}
@@ -23,19 +23,11 @@ SOURCES = {step: SCRIPTS.joinpath("course", "steps", f"{name}.py").read_text(enc
 def answered(step: int, answers: dict[int, str]) -> str:
     """The step as a learner may have filled it: ``answers`` in place of the blanks of these TODOs, and the solution's
     elsewhere."""
-    lines, todo, given = [], 0, None
-    for line in SOURCES[step].splitlines():
-        found = re.match(r"\s*# TODO (\d+): ", line)
-        todo = int(found[1]) if found else todo
-        marked = re.match(r"(\s*)#(>|\.$)", line)
-        if marked and marked[2] == ">" and todo in answers and given is None:
-            given = [marked[1] + text for text in answers[todo].splitlines()]
-            lines += given
-        elif marked and marked[2] == ".":
-            given = None
-        elif not marked and given is None:
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+
+    def fill(gap: Gap) -> str:
+        return textwrap.indent(answers[gap.todo] + "\n", gap.indent) if gap.todo in answers else gap.answer
+
+    return filled(SOURCES[step], fill)
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +48,7 @@ def judged(tmp_path_factory):
         finally:
             servers.put(server)
         assert done.returncode == 0, done.stderr[-3000:]
-        told = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-        return Outcome(**{**told, "kind": Kind(told["kind"])})
+        return Outcome.read(folder)
 
     with ThreadPoolExecutor(2) as pool:
         yield lambda step, *texts: list(pool.map(partial(judge, step), texts))

@@ -64,7 +64,6 @@ class TrainingStepArguments(CorpusArguments, StepArguments):
         GenerationTrainArguments, "recipe", None, group="학습",
         help="학습 방법: 제어 단어를 더 잘 따르게 하는 contrast(시간은 두 배)나 standard. 없으면 영화 리뷰는 contrast, "
         "내 텍스트는 standard")
-
     resume: bool = like(GenerationTrainArguments, "resume", group="학습")
 
     def __post_init__(self):
@@ -104,19 +103,25 @@ def model_folder(args: StepArguments) -> Path:
     return Path(args.output_dir) / f"step4-by-{Path(args.model or 'kogpt-mini').name}"
 
 
+def is_trained(args: StepArguments) -> bool:
+    """Whether step 4 has left a checkpoint of this model."""
+    try:
+        best_checkpoint(model_folder(args))
+    except UserError:
+        return False
+    return True
+
+
 def trained_folder(args: StepArguments) -> Path:
     """The folder in which step 4 has left a checkpoint of this model.
 
     Raises:
         UserError: there is none.
     """
-    folder = model_folder(args)
-    try:
-        best_checkpoint(folder)
-    except UserError:
-        raise UserError(f"{folder}에 체크포인트가 없습니다. 4단계를 먼저 하거나, python task3-gen/check.py --start 5로 "
-                        "4단계까지 마친 상태를 만드세요.") from None
-    return folder
+    if not is_trained(args):
+        raise UserError(f"{model_folder(args)}에 체크포인트가 없습니다. 4단계를 먼저 하거나, python task3-gen/check.py "
+                        "--start 5로 4단계까지 마친 상태를 만드세요.")
+    return model_folder(args)
 
 
 @dataclass
@@ -153,8 +158,7 @@ class CheckArguments(Arguments):
 
 def with_steps_named(argv: list[str]) -> list[str]:
     """A command line of ``check.py`` with its bare numbers behind ``--steps``: ``1 --hint`` is ``--hint --steps 1``."""
-    bare = [word for before, word in zip(["", *argv], argv, strict=False)
-            if word.isdigit() and before not in ("--start", "--seconds", "--steps")]
-    others = [word for before, word in zip(["", *argv], argv, strict=False)
-              if not word.isdigit() or before in ("--start", "--seconds", "--steps")]
+    bare, others = [], []
+    for before, word in zip(["", *argv], argv, strict=False):
+        (bare if word.isdigit() and before not in ("--start", "--seconds", "--steps") else others).append(word)
     return [*others, "--steps", *bare] if bare else argv

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ratsnlp.nlpbook.errors import UserError
 
+from .arguments import StepArguments, is_trained
 from .gaps import STEPS, file_of, solution_of
 from .progress import FOLDER, Progress
 
 
-def start_at(step: int, progress: Progress, folder: Path = FOLDER) -> int:
+def start_at(step: int, progress: Progress) -> int:
     """Lay the finished steps before ``step``, and for step 5 the checkpoint that step 4 makes; returns the exit code.
 
     A file that has passed stays. One that has not goes to the folder ``mine`` first.
@@ -30,13 +31,13 @@ def start_at(step: int, progress: Progress, folder: Path = FOLDER) -> int:
             print(f"{before}단계: 이미 통과했으므로 그대로 둡니다.")
             continue
         if file.exists():
-            kept = _unused(folder / "mine" / file.name)
+            kept = _unused(FOLDER / "mine" / file.name)
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, kept)
             print(f"{before}단계: 완성된 파일을 놓았습니다. 쓰던 파일은 {kept}에 있습니다.")
         shutil.copyfile(solution, file)
         progress.note_laid(before)
-    if step == 5 and not list(folder.glob("step4-by-*/*.ckpt")):
+    if step == 5 and not is_trained(StepArguments()):
         print("4단계의 체크포인트가 없어 지금 학습합니다. 1분쯤 걸립니다.", flush=True)
         code = subprocess.run([sys.executable, str(file_of(4))], check=False).returncode
         if code:

@@ -7,6 +7,7 @@ with a sentence for the learner, and returns where nothing is wrong.
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ratsnlp.nlpbook.errors import UserError
+from ratsnlp.nlpbook.files import write_json
 
 from .explanations import explanation
 from .gaps import BLANK, Place, is_blank, place_of
@@ -51,16 +53,25 @@ class Outcome:
     todo: int = 0
     line: int | None = None
 
-    def as_json(self) -> dict:
-        return asdict(self)
+    def write(self, folder: Path) -> None:
+        """To ``outcome.json`` in ``folder``, whole or not at all."""
+        write_json(folder / "outcome.json", asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Outcome:
+        """What :meth:`write` has left. Raises FileNotFoundError where it has not come to that."""
+        told = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+        return cls(**{**told, "kind": Kind(told["kind"])})
 
 
 @dataclass
 class Call:
-    """One call of ``model.generate``: its keyword arguments, and the token ids that it gave."""
+    """One call of ``model.generate``: its keyword arguments, the token ids that it gave, and whether the model was in
+    training mode."""
 
     arguments: dict[str, Any]
     ids: list[list[int]]
+    training: bool
 
 
 @dataclass
@@ -91,6 +102,10 @@ class Run:
         """The value of a flag that the file was run with."""
         return self.flags[self.flags.index(f"--{name}") + 1]
 
+    def stopped_in(self, todo: int) -> bool:
+        """Whether an error ended the file below this TODO."""
+        return self.place is not None and self.place.todo == todo
+
     def call_of(self, ids) -> dict[str, Any]:
         """The arguments of the call of ``generate`` that gave the token ids ``ids`` (T,); {} where none did."""
         wanted = as_list(ids)
@@ -119,9 +134,8 @@ def judge(todos: Sequence[Todo], run: Run) -> Outcome:
     if isinstance(run.error, SyntaxError):
         return broken(run, run.place.todo)
     for number, todo in enumerate(todos, start=1):
-        stopped_here = run.place is not None and run.place.todo == number
         try:
-            if stopped_here and is_blank(run.error):
+            if run.stopped_in(number) and is_blank(run.error):
                 return Outcome(Kind.NOT_BEGUN, todo.hints[0], number, run.place.line)
             todo.check(run)
         except Wrong as wrong:

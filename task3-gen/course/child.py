@@ -7,8 +7,6 @@ The outcome goes to ``outcome.json`` in FOLDER. After SECONDS the process writes
 
 import faulthandler
 import importlib
-import json
-import os
 import sys
 import types
 from contextlib import contextmanager, nullcontext, suppress
@@ -35,7 +33,7 @@ def recorded(run: Run):
         given = generate(model, *inputs, **arguments)
         ids = getattr(given, "sequences", given)
         if hasattr(ids, "tolist"):
-            run.calls.append(Call(arguments, ids.tolist()))
+            run.calls.append(Call(arguments, ids.tolist(), model.training))
         return given
 
     GenerationMixin.generate = observed
@@ -97,9 +95,7 @@ def main(step: str, file: str, folder: str, seconds: str = "0") -> None:
         finally:
             faulthandler.cancel_dump_traceback_later()
             end_children()
-    text = json.dumps(outcome.as_json(), ensure_ascii=False)
-    (here / "outcome.tmp").write_text(text, encoding="utf-8")
-    os.replace(here / "outcome.tmp", here / "outcome.json")
+    outcome.write(here)
 
 
 if __name__ == "__main__":

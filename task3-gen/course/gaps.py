@@ -14,6 +14,7 @@ Python: ``____`` is a name that nobody has defined, so that a program ends at th
 import importlib
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -25,7 +26,8 @@ BLANK = "____"
 STEPS = {
     1: "step1_basic_generation", 2: "step2_generation_strategies", 3: "step3_parameter_tuning",
     4: "step4_model_training", 5: "step5_web_service"}
-_TODO = re.compile(r"\s*# TODO (\d+): (.*)")
+_TODO = re.compile(r"\s*# TODO (\d+): ")
+_GAP = re.compile(r"((?:^ *#>[^\n]*\n)+)(.*?)^( *)#\.\n", re.MULTILINE | re.DOTALL)
 
 
 class Place(NamedTuple):
@@ -103,25 +105,30 @@ def install_hook() -> None:
     sys.excepthook = excepthook
 
 
+class Gap(NamedTuple):
+    """A gap of a source: its TODO and its indentation, and the lines of the exercise and of the solution."""
+
+    todo: int
+    indent: str
+    blank: str
+    answer: str
+
+
+def filled(source: str, fill: Callable[[Gap], str]) -> str:
+    """A source with what ``fill`` gives in place of each gap, whole lines."""
+
+    def lines(found: re.Match) -> str:
+        todo = place_of(source, source.count("\n", 0, found.start())).todo
+        return fill(Gap(todo, found[3], re.sub(r"^( *)#> ?", r"\1", found[1], flags=re.MULTILINE), found[2]))
+
+    return _GAP.sub(lines, source)
+
+
 def exercise(source: str) -> str:
     """What the learner gets."""
-    lines, skipping = [], False
-    for line in source.splitlines():
-        marked = re.match(r"(\s*)#(>|\.$)(.*)", line)
-        if marked and marked[2] == ">":
-            lines.append((marked[1] + marked[3][1:]).rstrip())
-            skipping = True
-        elif marked:
-            skipping = False
-        elif not skipping:
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+    return filled(source, lambda gap: gap.blank)
 
 
 def solution(source: str) -> str:
     """What runs: the blanks filled, their TODOs told as what they were."""
-    lines = []
-    for line in source.splitlines():
-        if not re.match(r"\s*#(>|\.$)", line):
-            lines.append(re.sub(r"# TODO (\d+): ", r"# 풀이 \1: ", line))
-    return "\n".join(lines) + "\n"
+    return re.sub(r"# TODO (\d+): ", r"# 풀이 \1: ", filled(source, lambda gap: gap.answer))

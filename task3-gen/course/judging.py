@@ -34,11 +34,11 @@ def text_of(ids) -> str:
     return readable(reference()[1], ids)
 
 
-def generated(prompt: str, **arguments) -> list[int]:
-    """What the bundled model's ``generate`` gives."""
+def generated(prompt: str, model=None, **arguments) -> list[int]:
+    """What ``generate`` of ``model``, by default of the bundled one, gives."""
     import torch
 
-    model, _ = reference()
+    model = model or reference()[0]
     with torch.inference_mode():
         return model.generate(torch.tensor([prompt_ids(prompt)]), **arguments)[0].tolist()
 
@@ -145,16 +145,12 @@ def log_likelihood(ids: list[int], prompt_length: int, **setting) -> float:
     return float(chosen.clamp(min=UNLIKELY).sum())
 
 
-def check_draws(texts: list[list[int]], prompt: str, what: str, right: dict[str, Any], wrong: dict[str, dict[str, Any]],
-                margin: float = 7.0) -> None:
-    """Raises Wrong with the sentence of a setting that explains the draws ``texts`` (token ids, prompt included) better
-    than ``right`` does, by ``margin`` nats at least: less than once in a thousand where ``right`` was used."""
+def check_draw(ids: list[int], prompt: str, what: str, right: dict[str, Any], wrong: dict[str, dict[str, Any]],
+               margin: float = 7.0) -> None:
+    """Raises Wrong with the sentence of a setting that explains the draw ``ids`` (token ids, prompt included) better
+    than ``right`` does, by ``margin`` nats at least: less than once in a thousand for each setting of ``wrong`` where
+    ``right`` was used."""
     length = len(prompt_ids(prompt))
-
-    def explained(setting) -> float:
-        return sum(log_likelihood(ids, length, **setting) for ids in texts)
-
-    here = explained(right)
-    best, sentence = max((explained(setting), sentence) for sentence, setting in wrong.items())
-    if best > here + margin:
+    best, sentence = max((log_likelihood(ids, length, **setting), sentence) for sentence, setting in wrong.items())
+    if best > log_likelihood(ids, length, **right) + margin:
         raise Wrong(f"{what}: {sentence}")

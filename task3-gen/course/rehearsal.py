@@ -1,16 +1,16 @@
 """The evening before: does this computer have what the class needs?"""
 
 import importlib.metadata
-import os
 import re
 import shutil
 import socket
 import sys
-import tempfile
 import time
-import webbrowser
 
+from ratsnlp.nlpbook.errors import UserError
+from ratsnlp.nlpbook.files import check_writable
 from ratsnlp.nlpbook.paths import KOGPT_MINI, OUTPUT, REPOSITORY
+from ratsnlp.nlpbook.serving.server import desktop_browser, has_desktop
 
 import psutil
 
@@ -56,12 +56,11 @@ def packages() -> str:
 
 
 def disk() -> str:
-    OUTPUT.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryFile(dir=OUTPUT):
-            pass
-    except OSError as error:
-        raise Trouble(f"{OUTPUT} 폴더에 쓸 수 없습니다({error.strerror}). 다른 곳으로 옮기세요.") from error
+        check_writable(OUTPUT, "output")
+    except UserError as error:
+        raise Trouble(f"{error} 저장소를 쓸 수 있는 곳으로 옮기세요.") from error
+    OUTPUT.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(OUTPUT).free / 1e9
     if free < DISK:
         raise Trouble(f"디스크에 {DISK:g}GB가 있어야 하는데 {free:.1f}GB 남았습니다. 공간을 비우세요.")
@@ -77,12 +76,10 @@ def memory() -> str:
 
 def browser() -> str:
     """Of a desktop; a terminal's own browser does not show the page."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if not has_desktop():
         raise Advice("화면이 없는 컴퓨터입니다. 5단계의 페이지는 다른 컴퓨터의 브라우저로 여세요.")
-    try:
-        webbrowser.get()
-    except webbrowser.Error:
-        raise Trouble("웹 브라우저를 찾을 수 없습니다. 하나 설치하세요.") from None
+    if desktop_browser() is None:
+        raise Trouble("웹 브라우저를 찾을 수 없습니다. 하나 설치하세요.")
     return "웹 브라우저"
 
 

@@ -6,7 +6,8 @@ from .checking import Kind, Outcome
 from .gaps import STEPS, file_of, solution_of, todos_of
 from .progress import Progress
 
-MARKS = {Kind.RIGHT: "○", Kind.WRONG: "×", Kind.BROKEN: "×", Kind.NOT_BEGUN: "·"}
+TOLD = {Kind.WRONG: ("×", "결과가 다릅니다."), Kind.BROKEN: ("×", "실행하다가 멈췄습니다."),
+        Kind.NOT_BEGUN: ("·", "아직 빈칸입니다.")}
 INDENT = "      "
 
 
@@ -21,7 +22,8 @@ def report(step: int, outcome: Outcome) -> str:
         return "\n".join([*lines, f"  {step}단계를 통과했습니다. {then}"])
     where = [f"TODO {outcome.todo} {todos[outcome.todo - 1].title}"] if outcome.todo else []
     where += [f"{outcome.line}행"] if outcome.line else []
-    lines.append(f"  {MARKS[outcome.kind]} {', '.join(where) or '파일'}: {_what(outcome.kind)}")
+    mark, what = TOLD[outcome.kind]
+    lines.append(f"  {mark} {', '.join(where) or '파일'}: {what}")
     lines.append(wrap(outcome.message, COLUMNS, INDENT))
     if outcome.line and outcome.kind == Kind.BROKEN:
         lines.append(f"{INDENT}{outcome.line}행: {_line(step, outcome.line)}")
@@ -29,11 +31,6 @@ def report(step: int, outcome: Outcome) -> str:
     then = "채운" if outcome.kind == Kind.NOT_BEGUN else "고친"
     lines.append(f"  {then} 다음 다시: {again}   힌트: {again} --hint")
     return "\n".join(lines)
-
-
-def _what(kind: Kind) -> str:
-    return {Kind.WRONG: "결과가 다릅니다.", Kind.BROKEN: "실행하다가 멈췄습니다.",
-            Kind.NOT_BEGUN: "아직 빈칸입니다."}[kind]
 
 
 def _line(step: int, number: int) -> str:

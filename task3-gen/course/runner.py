@@ -1,6 +1,5 @@
 """Starts the process that runs and judges a learner's file; ends it, with all that it started, when its time is up."""
 
-import json
 import os
 import re
 import subprocess
@@ -40,12 +39,11 @@ def check_file(step: int, file: Path, seconds: float | None = None) -> Outcome:
         if traceback is not None:
             return stuck(file, traceback, seconds)
         try:
-            told = json.loads(Path(folder, "outcome.json").read_text(encoding="utf-8"))
+            return Outcome.read(Path(folder))
         except FileNotFoundError:
             last = Path(folder, "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             return Outcome(Kind.BROKEN, f"파일이 끝까지 가지 않고 끝났습니다(종료 코드 {process.returncode}). "
                                         f"{''.join(last)}".strip())
-        return Outcome(**{**told, "kind": Kind(told["kind"])})
 
 
 def wait(process: subprocess.Popen, told: Path, seconds: float) -> str | None:

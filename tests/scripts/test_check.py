@@ -51,11 +51,9 @@ def progress_of(clone: Path) -> dict:
     return json.loads((clone / "output" / "course" / "progress.json").read_text(encoding="utf-8"))
 
 
-def fill(clone: Path, step: int = 1, name: str = "basic_generation") -> Path:
-    """Lay the solution over a step; returns the step."""
-    file = clone / "task3-gen" / f"step{step}_{name}.py"
-    shutil.copy(clone / "task3-gen" / "solutions" / f"step{step}_solution.py", file)
-    return file
+def fill(clone: Path) -> Path:
+    """Lay the solution over step 1; returns the step."""
+    return shutil.copy(clone / "task3-gen/solutions/step1_solution.py", clone / "task3-gen/step1_basic_generation.py")
 
 
 def test_a_learners_way_through_a_step_in_a_cp949_terminal(clone, script):

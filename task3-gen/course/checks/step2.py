@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..checking import Missing, Run, Todo, Wrong
-from ..judging import check_draws, check_search, check_starts_with, ids_of
+from ..judging import check_draw, check_search, check_starts_with, ids_of
 
 LENGTH = 40  # tokens of each text: enough of them to tell a draw's setting from a wrong one
 LENGTHS = {"min_length": LENGTH, "max_length": LENGTH}
@@ -47,7 +47,7 @@ def check_one(run: Run, given, what: str) -> list[int]:
 def check_drawn(run: Run, ids: list[int], what: str, right: dict, wrong: dict[str, dict], margin: float = 7.0) -> None:
     """Raises Wrong unless ``ids`` were drawn with ``right``. A setting so close to it that its draws look alike is told
     by the call of ``generate`` that gave them."""
-    check_draws([ids], run.flag("prompt"), what, right, wrong, margin)
+    check_draw(ids, run.flag("prompt"), what, right, wrong, margin)
     call = run.call_of(ids)
     for name, value in {"temperature": 1.0, **right}.items():
         if name != "min_length" and call.get(name) not in (value, None):
@@ -95,7 +95,7 @@ def check_top_p(run: Run) -> None:
 
 def check_three(run: Run) -> None:
     given = run["drawn"]
-    if run.error is not None and run.place.todo == 4:
+    if run.stopped_in(4):
         raise Missing("drawn")
     if isinstance(given, str) or not hasattr(given, "__len__"):
         raise Wrong(f"drawn: 토큰 번호 세 개를 담은 리스트여야 하는데 {type(given).__name__}입니다.")

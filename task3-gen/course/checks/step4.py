@@ -4,7 +4,6 @@ The file is run on a few hundred of the bundled reviews. Whether the model has l
 reviews that it was not given, on real tokens alone, whatever the file's loss was.
 """
 
-import json
 import math
 from contextlib import contextmanager
 from functools import cache
@@ -33,15 +32,12 @@ def flags(folder: Path) -> list[str]:
 
 @contextmanager
 def beside(run: Run):
-    """While it lasts, ``run.notes`` collects what the trainer was asked to do (``asked``), and the modes in which the
-    model has written since (``training``). A training that cannot be right is not begun."""
+    """While it lasts, ``run.notes`` collects what the trainer was asked to do (``asked``), and how many calls of
+    ``generate`` came before it was done (``calls``). A training that cannot be right is not begun."""
     from ratsnlp.nlpbook.training.trainer import Trainer
 
-    from transformers import GenerationMixin
-
     before = {name: getattr(Trainer, name) for name in ("fit", "validate", "test")}
-    generate = GenerationMixin.generate
-    run.notes.update(asked=[], training=[])
+    run.notes.update(asked=[], calls=0)
 
     def noted(name):
         def method(trainer, *inputs, **named):
@@ -50,21 +46,15 @@ def beside(run: Run):
                 for check in (check_settings, check_validation, check_loader, check_asked):
                     check(run)
             told = before[name](trainer, *inputs, **named)
-            run.notes["training"].clear()
+            run.notes["calls"] = len(run.calls)
             return told
         return method
 
-    def observed(model, *inputs, **named):
-        run.notes["training"].append(model.training)
-        return generate(model, *inputs, **named)
-
     for name in before:
         setattr(Trainer, name, noted(name))
-    GenerationMixin.generate = observed
     try:
         yield
     finally:
-        GenerationMixin.generate = generate
         for name, method in before.items():
             setattr(Trainer, name, method)
 
@@ -90,7 +80,7 @@ def check_settings(run: Run) -> None:
 
 
 def check_validation(run: Run) -> None:
-    if run.error is not None and run.place.todo == 2 and "ratings_val.txt" in str(run.error):
+    if run.stopped_in(2) and "ratings_val.txt" in str(run.error):
         raise Wrong("NSMC에는 ratings_val.txt가 없습니다. 학습하지 않는 리뷰는 ratings_test.txt에 있습니다.")
     given = run["val_dataset"]
     texts = texts_in(given, "val_dataset")
@@ -165,7 +155,7 @@ def check_asked(run: Run) -> None:
 def check_training(run: Run) -> None:
     run["task"]
     check_asked(run)
-    if run.error is not None and run.place.todo == 4:
+    if run.stopped_in(4):
         raise Missing("trainer.fit")
     asked = [name for name, *_ in run.notes["asked"]]
     if "fit" not in asked and len(asked) > 1:
@@ -189,7 +179,7 @@ def check_perplexity(run: Run) -> None:
     given = run["perplexity"]
     if not isinstance(given, dict):
         raise Wrong("perplexity는 '학습 전'과 '학습 후'의 값을 담은 딕셔너리여야 합니다. 위의 줄을 그대로 두세요.")
-    if run.error is not None and run.place.todo == 5:
+    if run.stopped_in(5):
         raise Missing("perplexity")
     losses = {"학습 전": float(run["before"]["val_loss"]), "학습 후": val_loss_recorded(run)}
     train_loss = float(run["trainer"].callback_metrics["loss"])
@@ -230,14 +220,15 @@ def check_texts(run: Run) -> None:
                         "반환하는 것을 담으세요.")
     if given == before:
         raise Wrong("학습 전의 텍스트 그대로입니다. 학습한 모델로 다시 이어 쓰세요.")
-    if any(run.notes["training"]):
+    written = run.calls[run.notes["calls"] :]
+    if any(call.training for call in written):
         raise Wrong("학습 모드인 모델로 이어 썼습니다. kogpt-mini에서는 티가 나지 않지만, 드롭아웃이 있는 모델이라면 "
                     "이어 쓰는 동안에도 뉴런을 무작위로 끕니다. eval()을 먼저 부르세요.")
     run["model"].eval()
     right = {prompt: run["write"](prompt) for prompt in run["prompts"]}
     if given == right:
         return
-    if not run.notes["training"]:
+    if not written:
         raise Wrong("학습한 다음에 모델이 이어 쓴 것이 없습니다. 텍스트를 적어 넣지 말고 학습한 모델로 이어 쓰세요.")
     raise Wrong("학습 전과 다른 설정이나 시드로 이어 썼습니다. 그러면 무엇이 학습 때문에 달라졌는지 모릅니다. write를 "
                 "쓰세요.")
@@ -299,10 +290,11 @@ def loss_of(model) -> dict[str, Any]:
 
 def val_loss_recorded(run: Run) -> float | None:
     """The last val_loss in the record of the training."""
-    file = Path(run["train_args"].downstream_model_dir) / "train_record.json"
+    from ratsnlp.nlpbook.run_folder import RunFolder
+
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["epochs"][-1]["val_loss"]
-    except (OSError, ValueError, LookupError):
+        return RunFolder(run["train_args"].downstream_model_dir).read_record()["epochs"][-1]["val_loss"]
+    except LookupError:
         return None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from ..arguments import ServiceStepArguments, model_folder
 from ..checking import Missing, Run, Todo, Wrong
 from ..gaps import line_in
-from ..judging import reference
+from ..judging import generated, reference, text_of
 
 PROMPT = "이 배우는"  # of the calls that the checker makes; its greedy text is short, and ends by itself
 GREEDY = {"temperature": 0}
@@ -73,21 +73,8 @@ def lay_checkpoints(folder: Path) -> None:
 @cache
 def expected(prompt: str, pretrained: bool = False, **arguments) -> list[int]:
     """The token ids of the right greedy text of the checkpoint, or of the pretrained model."""
-    from ratsnlp.nlpbook.generation import encode_prompt
-
-    import torch
-
-    model, tokenizer = reference()
-    model = model if pretrained else tuned()
     options = {"min_length": 10, "max_length": 50, **arguments}
-    with torch.inference_mode():
-        return model.generate(encode_prompt(model, tokenizer, prompt), do_sample=False, **options)[0].tolist()
-
-
-def text(ids) -> str:
-    from ratsnlp.nlpbook.generation import readable
-
-    return readable(reference()[1], ids)
+    return generated(prompt, reference()[0] if pretrained else tuned(), do_sample=False, **options)
 
 
 def same(one: str, other: str) -> bool:
@@ -213,7 +200,7 @@ def check_arguments(run: Run) -> None:
     from ratsnlp.nlpbook.errors import UserError
     from ratsnlp.nlpbook.generation import GenerationDeployArguments
 
-    if run.place and run.place.todo == 2 and isinstance(run.error, UserError):
+    if run.stopped_in(2) and isinstance(run.error, UserError):
         if "문자열이어야" in str(run.error):
             raise Wrong("GenerationDeployArguments의 인수는 downstream_model_dir=…, port=…처럼 이름을 적어 넘기세요. "
                         f"이름이 없으면 순서대로 다른 인수에 들어갑니다. {run.error}")
@@ -291,23 +278,23 @@ def check_names(run: Run, right) -> None:
 def check_function(run: Run) -> None:
     given = answered(run, "temperature=0", PROMPT, **GREEDY)
     base = expected(PROMPT)
-    if not same(given, text(base)):
+    if not same(given, text_of(base)):
         check_text(run, given, base)
     for change in CHANGES:
         (name, value), = change.items()
         given, right = answered(run, f"{name}={value}", PROMPT, **GREEDY, **change), expected(PROMPT, **change)
-        if same(given, text(right)):
+        if same(given, text_of(right)):
             continue
-        if same(given, text(base)):
+        if same(given, text_of(base)):
             check_typed(run, given)
             raise Wrong(f"inference_fn(…, {name}={value}, temperature=0): {name} 없이 부를 때와 같은 텍스트입니다. "
                         "받은 값을 generate에 넘겼나요?")
         raise Wrong(f"inference_fn(…, {name}={value}, temperature=0): 기대한 텍스트와 다릅니다. 나온 것은 {given!r}, "
-                    f"기대한 것은 {text(right)!r}입니다. {name}에 받은 값을 그대로 넘겼나요?")
+                    f"기대한 것은 {text_of(right)!r}입니다. {name}에 받은 값을 그대로 넘겼나요?")
     for change in MAKES_CERTAIN:
         (name, value), = change.items()
         given = answered(run, f"{name}={value}", PROMPT, max_length=12, **change)
-        if not same(given, text(expected(PROMPT, max_length=12))):
+        if not same(given, text_of(expected(PROMPT, max_length=12))):
             raise Wrong(f"inference_fn(…, {name}={value}): 확률이 가장 높은 토큰만 남는 값인데 다른 토큰이 나왔습니다. "
                         "받은 값을 generate에 넘겼나요?")
     drawn = (answered(run, "temperature=1.5", PROMPT, temperature=1.5, max_length=12) for _ in range(3))
@@ -354,24 +341,24 @@ def check_text(run: Run, given: str, base: list[int]) -> None:
     if given != answered(run, "temperature=0", PROMPT, **GREEDY):
         raise Wrong(f"{what}부를 때마다 다른 텍스트가 나옵니다. 온도가 0이면 뽑지 않도록 do_sample=temperature > 0처럼 "
                     "정하세요.")
-    if same(given, text(expected(PROMPT, pretrained=True))):
+    if same(given, text_of(expected(PROMPT, pretrained=True))):
         raise Wrong(f"{what}파인튜닝하기 전의 모델이 쓴 텍스트입니다. 가중치를 불러온 model로 생성하세요.")
     if same(given, reference()[1].decode(base)):
         raise Wrong(f"{what}</s> 같은 특수 토큰까지 나왔습니다. 읽을 텍스트로는 readable로 바꾸세요.")
     if not given.startswith(PROMPT):
-        if given.strip() and text(base).strip().endswith(given.strip()):
+        if given.strip() and text_of(base).strip().endswith(given.strip()):
             raise Wrong(f"{what}새로 쓴 부분만 나왔습니다. result는 프롬프트까지 포함한 텍스트입니다.")
         raise Wrong(f"{what}그 문장으로 시작하지 않습니다. 받은 prompt의 input_ids를 이어 썼나요?")
     if same(given, PROMPT):
         raise Wrong(f"{what}프롬프트뿐입니다. input_ids가 아니라 generate가 반환한 것을 텍스트로 바꾸세요.")
-    raise Wrong(f"{what}기대한 텍스트와 다릅니다. 나온 것은 {given!r}, 기대한 것은 {text(base)!r}입니다. generate에 "
+    raise Wrong(f"{what}기대한 텍스트와 다릅니다. 나온 것은 {given!r}, 기대한 것은 {text_of(base)!r}입니다. generate에 "
                 "넘긴 값을 다시 보세요.")
 
 
 def check_app(run: Run) -> None:
     from flask import Flask
 
-    if isinstance(run.error, TypeError) and run.place.todo == 5 and "inference_fn()" in str(run.error):
+    if run.stopped_in(5) and isinstance(run.error, TypeError) and "inference_fn()" in str(run.error):
         raise Wrong("app: 함수를 부른 결과가 아니라 함수 자체를 넘기세요. inference_fn 뒤의 괄호를 빼면, 요청이 "
                     "올 때마다 웹 앱이 부릅니다.")
     app = run["app"]
@@ -393,7 +380,7 @@ def check_app(run: Run) -> None:
         raise Wrong(f"app: 텍스트를 부탁하니 오류로 답했습니다({answer.status_code}).{told} 함수를 부른 결과가 아니라 "
                     "함수 inference_fn을 괄호 없이 넘겼나요?")
     result = result_in(answer.get_data(as_text=True))
-    if not same(result, text(expected(prompt, max_length=10))):
+    if not same(result, text_of(expected(prompt, max_length=10))):
         raise Wrong(f"app: {prompt!r}를 max_length=10, temperature=0으로 부탁하니 다른 텍스트로 답했습니다: "
                     f"{result!r}. "
                     "웹 앱에 inference_fn을 넘겼나요?")
@@ -426,7 +413,7 @@ def result_in(body: str) -> str:
 
 
 def check_service(run: Run) -> None:
-    if isinstance(run.error, AttributeError) and run.place and run.place.todo == 6:
+    if run.stopped_in(6) and isinstance(run.error, AttributeError):
         raise Wrong("run_web_service에는 웹 앱 app과 서비스의 설정 deploy_args를 이 순서로 넘기세요. "
                     f"AttributeError: {run.error}")
     if run.error is not None:
@@ -440,7 +427,7 @@ def check_service(run: Run) -> None:
     if status != 200:
         raise Wrong(f"웹 페이지를 여니 {status}로 답했습니다. 위에서 만든 app을 실행했나요?")
     _, body = run.notes.get("answer", (0, ""))
-    if not same(result_in(body), text(expected(run.flag("prompt")))):
+    if not same(result_in(body), text_of(expected(run.flag("prompt")))):
         raise Wrong(f"POST /api에 다른 텍스트로 답했습니다: {result_in(body)!r}. 위에서 만든 app을 실행했나요?")
 
 

@@ -176,15 +176,25 @@ def _greeting(access: Access, args: GenerationDeployArguments, address: str, por
     return lines
 
 
-def _open(page: str) -> None:
-    """Show ``page`` in the browser of this computer, without waiting for it; not in one that would take over the
+def has_desktop() -> bool:
+    """Whether a window can be opened on this computer."""
+    return sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+
+
+def desktop_browser() -> webbrowser.BaseBrowser | None:
+    """The browser of this computer that opens a window; None where there is none, or only one that would take over the
     terminal (w3m, links …)."""
-    has_desktop = sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
     try:
-        browser = webbrowser.get() if has_desktop else None
-    except webbrowser.Error:  # there is none
-        return
-    if browser is not None and type(browser).__name__ not in ("GenericBrowser", "Elinks"):
+        browser = webbrowser.get() if has_desktop() else None
+    except webbrowser.Error:
+        return None
+    return None if type(browser).__name__ in ("GenericBrowser", "Elinks") else browser
+
+
+def _open(page: str) -> None:
+    """Show ``page`` in the browser of this computer, without waiting for it."""
+    browser = desktop_browser()
+    if browser is not None:
         threading.Thread(target=browser.open, args=[page], daemon=True).start()
 
 
