@@ -15,6 +15,7 @@ from ratsnlp.nlpbook.serving.server import desktop_browser, has_desktop
 import psutil
 
 PYTHONS = ((3, 11), (3, 14))
+REQUIREMENTS_OF_TESTS = "# 테스트"  # the line of requirements.txt under which the learner needs nothing
 DISK, MEMORY = 1.0, 1.5  # GB that the five steps need
 
 
@@ -36,7 +37,7 @@ def python() -> str:
 
 def packages() -> str:
     """Those of requirements.txt above its part for tests."""
-    text = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").partition("# 테스트")[0]
+    text = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").partition(REQUIREMENTS_OF_TESTS)[0]
     pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", text, re.MULTILINE))
     missing, others = [], []
     for name, version in pinned.items():
