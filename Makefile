@@ -1,7 +1,7 @@
 # 타깃마다 직접 입력할 수도 있는 명령 몇 줄입니다. make만 입력하면 코드 검사와 테스트를 합니다.
 PYTHON ?= python3
 
-.PHONY: all demo test lint bench try judge short-rungs ladder figures
+.PHONY: all demo test lint bench try notebook judge short-rungs ladder figures
 all: lint test
 
 .venv/installed: requirements.txt
@@ -29,6 +29,10 @@ bench: .venv/installed
 # 설치 없이 더블 클릭으로 여는 페이지: 브라우저가 kogpt-mini를 실행합니다.
 try: .venv/installed
 	.venv/bin/python docs/try/build.py output/kogpt-mini.html
+
+# 주피터 노트북을 처음부터 끝까지 실행해 결과를 그 안에 저장합니다(2분쯤).
+notebook: .venv/installed
+	.venv/bin/python docs/notebook.py
 
 NSMC_ROOT ?= $(HOME)/Korpora
 

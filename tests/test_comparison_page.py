@@ -16,8 +16,9 @@ from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.comparison import png
 from ratsnlp.nlpbook.comparison.page import mark_repeats, page, write_report
 from ratsnlp.nlpbook.comparison.pictures import beam_tree as draw_tree
-from ratsnlp.nlpbook.comparison.pictures import draw_all, escape, standalone
+from ratsnlp.nlpbook.comparison.pictures import draw_all
 from ratsnlp.nlpbook.comparison.pictures_data import beam_tree, greedy_path, next_token, token_text
+from ratsnlp.nlpbook.comparison.svg import escape, standalone
 from ratsnlp.nlpbook.evaluation.metrics import distinct, ngrams, repeated, syllables
 from ratsnlp.nlpbook.generation import SETTINGS, encode_prompt, load_pretrained, readable
 from ratsnlp.nlpbook.generation.batched import Run, generate_batched

@@ -16,6 +16,7 @@ FLOORS = [  # from the ground up
     ["generation"],
     ["evaluation", "serving"],
     ["comparison"],
+    ["pictures"],
 ]
 # What is imported when a floor's modules are, with every module of the floors above unfindable.
 CLIMB = """

@@ -1,12 +1,10 @@
-"""The distribution of the next token as a class looks at it: bars in the terminal, and a picture."""
+"""The distribution of the next token as a class looks at it: bars in the terminal."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..display import pad, width
-from ..files import whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -31,16 +29,3 @@ def next_token_bars(tokenizer, probabilities: torch.Tensor, top: int = 10) -> st
     if others > 0:
         lines.append(f"  {pad(rest, names)} {1 - sum(p for _, p in rows):6.1%}")
     return "\n".join(lines)
-
-
-def draw_next_token(model, tokenizer, input_ids: torch.Tensor, folder: str | Path) -> Path:
-    """Draw the distribution after ``input_ids`` (1, T), and what temperature, top-k and top-p make of it, as an SVG,
-    which a browser opens; returns its path."""
-    from .pictures import next_token, standalone
-    from .pictures_data import next_token as figures
-
-    file = Path(folder) / "next_token.svg"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as unfinished:
-        unfinished.write_text(standalone(next_token(figures(model, tokenizer, input_ids))), encoding="utf-8")
-    return file

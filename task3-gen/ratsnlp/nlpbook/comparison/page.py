@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ..evaluation.metrics import ngrams
 from ..files import whole_file, write_json
-from .pictures import STYLE, draw, draw_all, escape
+from .pictures import draw, draw_all
 from .png import write_pngs
+from .svg import STYLE, escape
 
 SHOWN = 4  # different texts of a setting; further ones are folded
 SHARES = ("distinct_2", "repeated_4grams", "ended")  # figures from 0 to 1, shown with a bar

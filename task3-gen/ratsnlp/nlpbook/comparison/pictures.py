@@ -1,25 +1,14 @@
-"""Pictures of decoding as SVG, drawn from the figures of a report.
+"""Pictures of decoding as SVG, drawn from the figures of a report."""
 
-Their classes have their colours from ``pictures.css``: in the page, and by :func:`standalone` on their own.
-"""
-
-import html
 import math
-import re
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-KNOBS = {"temperature": "온도", "top_k": "top-k", "top_p": "top-p"}
+from .svg import axis, box, centred, edge, fit, percent, picture, signed, text, text_width
+
+KNOBS = {"temperature": "온도", "top_k": "top-k", "top_p": "top-p", "none": "모델",
+         "no_repeat_ngram_size": "n-gram 반복 금지", "repetition_penalty": "반복 페널티"}
 ALIKE = 0.25  # distinct-2 of settings that give the same text again and again is below it
-STYLE = Path(__file__).with_name("pictures.css")
-NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML and UTF-8 cannot hold
-
-
-def escape(text: str) -> str:
-    """``text`` as content of an element or an attribute, in XML and HTML."""
-    return html.escape(NO_TEXT.sub("�", str(text)))
 
 
 def draw(report: dict, number: int) -> dict[str, str]:
@@ -37,41 +26,42 @@ def draw_all(report: dict) -> dict[str, str]:
             for number in range(len(report["models"])) for name, svg in draw(report, number).items()}
 
 
-def standalone(svg: str) -> str:
-    """A picture with a style of its own, on a ground, in the light colours."""
-    css = STYLE.read_text(encoding="utf-8")
-    light = dict(reversed(re.findall(r"(--[a-z]+): (#[0-9a-f]{6});", css)))  # the first of each name
-    rules = re.sub(r"var\((--[a-z]+)\)", lambda name: light[name[1]], css[css.index(".picture") :])
-    ground = f'<rect width="100%" height="100%" fill="{light["--card"]}"/>'
-    return svg.replace("</desc>", f"</desc><style>{rules}</style>{ground}", 1)
-
-
 def next_token(figures: dict) -> str:
     """The likeliest tokens as bars, and how each knob reshapes them: a panel for each knob, all in one scale."""
-    tokens, panels = figures["tokens"], figures["reshaped"]
-    left, top, row, wide, gap = 104, 58, 21, 102, 30
-    scale = (wide - 20) / max(max(panel["p"]) for panel in panels)  # pixels for a probability of 1
-    bottom, width = top + row * len(tokens), left + (wide + gap) * len(panels)
+    likeliest = ", ".join(f"{token['text']} {percent(token['p'])}" for token in figures["tokens"][:3])
+    cuts = ", ".join(f"{panel_name(panel)} {panel['left']:,}개" for panel in figures["reshaped"][1:])
+    return panels(figures, "다음 토큰의 확률, 그리고 온도와 top-k와 top-p를 거친 확률",
+                  f"확률이 가장 높은 토큰: {likeliest}. 남은 토큰: {cuts}.")
+
+
+def panels(figures: dict, title: str, told: str, room: int = 20) -> str:
+    """Probabilities of the same tokens side by side, in one scale; what a panel cuts is dashed, what it has ``taken``
+    is named. ``room`` is what a panel keeps for the text beside its longest bar."""
+    tokens, shown = figures["tokens"], figures["reshaped"]
+    left, top, row, gap = 104, 58, 21, 30
+    wide = max(102, min(200, (760 - left) // len(shown) - gap))
+    scale = (wide - room) / max(max(panel["p"]) for panel in shown)  # pixels for a probability of 1
+    bottom, width = top + row * len(tokens), left + (wide + gap) * len(shown)
     parts = [f'<rect class="band" x="0" y="{top + row * number}" width="{width}" height="{row}"/>'
              for number in range(0, len(tokens), 2)]
-    parts += [_text(left - 12, top + row * number + 15, _fit(token["text"], left - 16), "end")
+    parts += [text(left - 12, top + row * number + 15, fit(token["text"], left - 16), "end")
               for number, token in enumerate(tokens)]
-    parts.append(_text(left - 12, bottom + 21, f"나머지 {figures['vocabulary'] - len(tokens):,}개", "small muted end"))
-    for number, panel in enumerate(panels):
+    parts.append(text(left - 12, bottom + 21, f"나머지 {figures['vocabulary'] - len(tokens):,}개", "small muted end"))
+    for number, panel in enumerate(shown):
         x = left + (wide + gap) * number
         uncut = panel["left"] == figures["vocabulary"]
-        parts += [_text(x, 20, _name(panel) + (" (그대로)" if number == 0 else ""), "strong"),
-                  _text(x, 40, f"{panel['left']:,}개 남음", "small muted" if uncut else "small"),
+        parts += [text(x, 20, panel_name(panel) + (" (그대로)" if number == 0 else ""), "strong"),
+                  text(x, 40, f"{panel['left']:,}개 남음", "small muted" if uncut else "small"),
                   f'<path class="grid" d="M{x} {top - 8}V{bottom}"/>']
-        for y, token, p in zip(range(top, bottom, row), tokens, panel["p"], strict=True):
-            long = scale * (p or token["p"])
-            parts += [f'<rect class="{"bar" if p else "cut"}" x="{x}" y="{y + 4}" width="{long:.1f}" height="13"/>',
-                      _text(x + long + 5, y + 15, _percent(p) if p else "×", "small" if p else "small muted")]
-        parts.append(_text(x + 5, bottom + 21, _percent(panel["others"]), "small muted"))
-    likeliest = ", ".join(f"{token['text']} {_percent(token['p'])}" for token in tokens[:3])
-    cuts = ", ".join(f"{_name(panel)} {panel['left']:,}개" for panel in panels[1:])
-    return _svg(width, bottom + 34, "다음 토큰의 확률, 그리고 온도와 top-k와 top-p를 거친 확률",
-                f"확률이 가장 높은 토큰: {likeliest}. 남은 토큰: {cuts}.", parts)
+        for place, (token, p) in enumerate(zip(tokens, panel["p"], strict=True)):
+            there = p > 0 or uncut  # of a low temperature, 0 is what float32 has no more digits for
+            y, long = top + row * place, scale * (p if there else token["p"])
+            said, taken = percent(p) if there else "×", " 고름" if place == panel.get("taken") else ""
+            parts += [f'<rect class="{"bar" if there else "cut"}" x="{x}" y="{y + 4}" width="{long:.1f}" height="13"/>',
+                      text(x + long + 5, y + 15, said + taken,
+                           "small strong" if taken else "small" if there else "small muted")]
+        parts.append(text(x + 5, bottom + 21, percent(panel["others"]), "small muted"))
+    return picture(width, bottom + 34, title, told, parts)
 
 
 def greedy_path(figures: dict) -> str:
@@ -80,21 +70,21 @@ def greedy_path(figures: dict) -> str:
     steps = figures["steps"]
     middle, bottom = top + tall // 2, top + row * max(len(step["candidates"]) for step in steps)
     edges, parts = [], [
-        _box(2, top, left - 2, tall, "taken"), _text(0, bottom + 16, "로그확률의 합", "small muted"),
-        _text(left / 2, middle + 5, _fit(figures["prompt"], left - 16, end=True), "strong middle")]
+        box(2, top, left - 2, tall, "taken"), text(0, bottom + 16, "로그확률의 합", "small muted"),
+        text(left / 2, middle + 5, fit(figures["prompt"], left - 16, end=True), "strong middle")]
     for number, step in enumerate(steps, start=1):
         x = left + gap + (wide + gap) * (number - 1)
-        parts += [_text(x + wide / 2, 20, f"{number}번째 토큰", "small muted middle"),
-                  _text(x + wide / 2, bottom + 16, signed(step["log_prob"]), "small muted middle")]
+        parts += [text(x + wide / 2, 20, f"{number}번째 토큰", "small muted middle"),
+                  text(x + wide / 2, bottom + 16, signed(step["log_prob"]), "small muted middle")]
         for place, candidate in enumerate(step["candidates"]):
             y = top + row * place
-            edges.insert(0, _edge(x - gap, middle, x, y + tall // 2, place == 0))
-            parts += [_box(x, y, wide, tall, "gone" if place else "taken"),
-                      _text(x + wide / 2, y + 21, _fit(candidate["text"], wide - 16), _middle(place == 0)),
-                      _text(x + wide / 2, y + 40, _percent(candidate["p"]), "small muted middle")]
-    taken = ", ".join(f"{step['candidates'][0]['text']} {_percent(step['candidates'][0]['p'])}" for step in steps)
-    return _svg(left + (wide + gap) * len(steps) + 4, bottom + 28, "그리디 서치가 고른 토큰과 고르지 않은 토큰",
-                f"{figures['prompt']} 다음에 고른 토큰: {taken}.", edges + parts)
+            edges.insert(0, edge(x - gap, middle, x, y + tall // 2, place == 0))
+            parts += [box(x, y, wide, tall, "gone" if place else "taken"),
+                      text(x + wide / 2, y + 21, fit(candidate["text"], wide - 16), centred(place == 0)),
+                      text(x + wide / 2, y + 40, percent(candidate["p"]), "small muted middle")]
+    taken = ", ".join(f"{step['candidates'][0]['text']} {percent(step['candidates'][0]['p'])}" for step in steps)
+    return picture(left + (wide + gap) * len(steps) + 4, bottom + 28, "그리디 서치가 고른 토큰과 고르지 않은 토큰",
+                   f"{figures['prompt']} 다음에 고른 토큰: {taken}.", edges + parts)
 
 
 def beam_tree(figures: dict) -> str:
@@ -106,29 +96,29 @@ def beam_tree(figures: dict) -> str:
         children[node["parent"]].append(node)
     places = dict(_layout(nodes[0], children, 0, iter(range(len(nodes)))))
     root = top + tall // 2
-    edges, parts = [], [_box(2, top, left - 2, tall, "taken"),
-                        _text(left / 2, root + 5, _fit(nodes[0]["text"], left - 16, end=True), "strong middle")]
+    edges, parts = [], [box(2, top, left - 2, tall, "taken"),
+                        text(left / 2, root + 5, fit(nodes[0]["text"], left - 16, end=True), "strong middle")]
     for node in nodes[1:]:
         column, line = places[node["id"]]
         x, y = left + gap + (wide + gap) * (column - 1), top + row * line
         lost = not children[node["id"]] and not node["rank"]
-        edges.append((node["winner"], _edge(x - gap, root + row * places[node["parent"]][1], x, y + tall // 2,
+        edges.append((node["winner"], edge(x - gap, root + row * places[node["parent"]][1], x, y + tall // 2,
                                             node["winner"])))
-        parts += [_box(x, y, wide, tall, "taken" if node["winner"] else "gone" if lost else "kept"),
-                  _text(x + wide / 2, y + 19, _fit(node["text"], wide - 14), _middle(node["winner"])),
-                  _text(x + wide / 2, y + 36, signed(node["log_prob"]), "small muted middle"),
-                  _text(x - 6, y + tall // 2 - 6, _percent(node["p"]), "small end")]
+        parts += [box(x, y, wide, tall, "taken" if node["winner"] else "gone" if lost else "kept"),
+                  text(x + wide / 2, y + 19, fit(node["text"], wide - 14), centred(node["winner"])),
+                  text(x + wide / 2, y + 36, signed(node["log_prob"]), "small muted middle"),
+                  text(x - 6, y + tall // 2 - 6, percent(node["p"]), "small end")]
         if lost:
-            parts.append(_text(x + wide + 8, y + 27, "× 밀려남", "small muted"))
+            parts.append(text(x + wide + 8, y + 27, "× 밀려남", "small muted"))
         elif node["rank"]:
-            parts.append(_text(x + wide + 8, y + 27, f"{node['rank']}위 (평균 {signed(node['score'])})",
+            parts.append(text(x + wide + 8, y + 27, f"{node['rank']}위 (평균 {signed(node['score'])})",
                                "small strong" if node["winner"] else "small"))
     columns, lines = (max(place[axis] for place in places.values()) for axis in (0, 1))
-    return _svg(left + (wide + gap) * columns + told, top + row * lines + tall + 10,
-                f"빔 {figures['num_beams']}개가 남긴 텍스트의 트리",
-                f"1위: {figures['text']}, 토큰당 로그확률 "
-                f"{signed(next(node['score'] for node in nodes if node['rank'] == 1))}.",
-                [edge for _, edge in sorted(edges)] + parts)
+    return picture(left + (wide + gap) * columns + told, top + row * lines + tall + 10,
+                   f"빔 {figures['num_beams']}개가 남긴 텍스트의 트리",
+                   f"1위: {figures['text']}, 토큰당 로그확률 "
+                   f"{signed(next(node['score'] for node in nodes if node['rank'] == 1))}.",
+                   [edge for _, edge in sorted(edges)] + parts)
 
 
 def _layout(node: dict, children: dict[int, list[dict]], column: int, lines: Iterator[int],
@@ -167,8 +157,8 @@ def scatter(points: Sequence[Point], every: Sequence[Point]) -> str:
     width, height, left, top, bottom = 1040, 620, 66, 62, 556
     band = 190 if any(point.alike for point in every) else 0
     diversities = [point.figures["distinct_2"] for point in every if not point.alike]
-    x_ticks, across = _axis(diversities, left + band, width - 10)
-    y_ticks, up = _axis([point.figures["log_prob"] for point in every], bottom, top)
+    x_ticks, across = axis(diversities, left + band, width - 10)
+    y_ticks, up = axis([point.figures["log_prob"] for point in every], bottom, top)
     places: dict[tuple, list[str]] = {}
     for label, figures, alike, human in points:
         place = (human, None if alike else round(figures["distinct_2"], 3), round(figures["log_prob"], 3),
@@ -176,16 +166,16 @@ def scatter(points: Sequence[Point], every: Sequence[Point]) -> str:
         places.setdefault(place, []).append(label)
     parts = [
         f'<rect class="band" x="{left}" y="{top}" width="{band}" height="{bottom - top}"/>',
-        _text(left + band / 2, top - 10, "항상 (거의) 같은 텍스트" if band else "", "small strong middle"),
-        _text((left + band + width) / 2, height - 12, "distinct-2 (오른쪽으로 갈수록 다양한 텍스트)", "strong middle"),
+        text(left + band / 2, top - 10, "항상 (거의) 같은 텍스트" if band else "", "small strong middle"),
+        text((left + band + width) / 2, height - 12, "distinct-2 (오른쪽으로 갈수록 다양한 텍스트)", "strong middle"),
         f'<g transform="translate(14 {(top + bottom) / 2}) rotate(-90)">'
-        + _text(0, 0, "토큰당 로그확률 (위로 갈수록 모델에게 뻔한 텍스트)", "strong middle") + "</g>"]
+        + text(0, 0, "토큰당 로그확률 (위로 갈수록 모델에게 뻔한 텍스트)", "strong middle") + "</g>"]
     for tick in x_ticks:
         parts += [f'<path class="grid" d="M{across(tick):.1f} {top}V{bottom}"/>',
-                  _text(across(tick), bottom + 19, f"{tick:g}", "small muted middle")]
+                  text(across(tick), bottom + 19, f"{tick:g}", "small muted middle")]
     for tick in y_ticks:
         parts += [f'<path class="grid" d="M{left} {up(tick):.1f}H{width - 10}"/>',
-                  _text(left - 8, up(tick) + 4, signed(tick, 1), "small muted end")]
+                  text(left - 8, up(tick) + 4, signed(tick, 1), "small muted end")]
     marks = []
     for (human, x, y, long), labels in sorted(places.items(), key=lambda place: -place[0][2]):
         r = _radius(long)
@@ -202,10 +192,10 @@ def scatter(points: Sequence[Point], every: Sequence[Point]) -> str:
     for number, long in enumerate((10, 30, 60)):
         x = width - 272 + 96 * number
         parts += [f'<circle class="mark" cx="{x}" cy="24" r="{_radius(long):.1f}"/>',
-                  _text(x + _radius(long) + 4, 28, f"{long}음절", "small muted")]
+                  text(x + _radius(long) + 4, 28, f"{long}음절", "small muted")]
     told = "; ".join(f"{_joined(labels)} {'같은 텍스트' if x is None else f'{x:.2f}'}, {signed(y)}"
                      for (_, x, y, _), labels in places.items())
-    return _svg(width, height, "설정의 다양성(distinct-2)과 토큰당 로그확률", told, parts)
+    return picture(width, height, "설정의 다양성(distinct-2)과 토큰당 로그확률", told, parts)
 
 
 def _joined(labels: Sequence[str]) -> str:
@@ -234,7 +224,7 @@ def _labels(marks: Sequence[tuple[bool, float, float, float, str]], start: float
             abs(way[0] - x) > half + wide + 2 or abs(way[1] - y) > 7 + tall for x, y, wide, tall in others)
 
     for human, x, y, r, label in reversed(marks):
-        half = _width(label) * 12 / 14 / 2
+        half = text_width(label) * 12 / 14 / 2
         inside = [] if human or half > r - 1 else [(x, y)]
         beside = [(x + math.cos(angle) * (r + away + half), y + math.sin(angle) * (r + away + 4))
                   for away in (5, 18, 34, 52) for angle in (0, math.pi, -0.7, 0.7, 2.4, -2.4, -1.57, 1.57)]
@@ -248,66 +238,11 @@ def _labels(marks: Sequence[tuple[bool, float, float, float, str]], start: float
             part = 1 - (half + 3) / far  # the line ends before the label
             way = f"{(to_x - x) * part:.1f} {(to_y - y) * part:.1f}"
             parts.append(f'<path class="edge kept" d="M{x:.1f} {y:.1f}l{way}"/>')
-        parts.append(_text(to_x, to_y + 4, label, "small strong middle" + " human" * human))
+        parts.append(text(to_x, to_y + 4, label, "small strong middle" + " human" * human))
     return parts
 
 
-def _axis(values: Sequence[float], start: float, end: float) -> tuple[list[float], Callable[[float], float]]:
-    """Round ticks for ``values``, and where a value stands between the pixels ``start`` and ``end``."""
-    least, most = min(values, default=0), max(values, default=1)
-    margin = max((most - least) * 0.08, 0.02)
-    least, most = least - margin, most + margin
-    step = 10 ** math.floor(math.log10((most - least) / 4))
-    step *= next(times for times in (5, 2, 1) if times == 1 or (most - least) / (step * times) >= 4)
-    ticks = [round(number * step, 6) for number in range(math.ceil(least / step), math.floor(most / step) + 1)]
-    return ticks, lambda value: start + (value - least) / (most - least) * (end - start)
-
-
-def _name(panel: dict) -> str:
-    return f"{KNOBS[panel['knob']]} {panel['value']:g}"
-
-
-def _percent(p: float) -> str:
-    return "0%" if p < 1e-6 else "<0.1%" if p < 5e-4 else f"{p:.1%}" if p < 0.0995 else f"{p:.0%}"
-
-
-def signed(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def _width(text: str) -> float:
-    """About how many pixels ``text`` takes at 14 pixels a letter."""
-    return sum(14 if unicodedata.east_asian_width(character) in "WF" else 8 for character in text)
-
-
-def _fit(text: str, room: float, end: bool = False) -> str:
-    """``text``, or its beginning (or ``end``) that fits into ``room`` pixels."""
-    if _width(text) <= room:
-        return text
-    while text and _width(text) > room - 10:
-        text = text[1:] if end else text[:-1]
-    return f"…{text}" if end else f"{text}…"
-
-
-def _middle(strong: bool) -> str:
-    return "strong middle" if strong else "middle"
-
-
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _box(x: float, y: float, width: float, height: float, kind: str) -> str:
-    return f'<rect class="box {kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="8"/>'
-
-
-def _edge(x: float, y: float, to_x: float, to_y: float, taken: bool) -> str:
-    """From the right of a box, with a bend, to the left of another."""
-    bend = f"C{x + 20} {y} {x + 4} {to_y} {x + 24} {to_y}" if y != to_y else ""
-    return f'<path class="edge {"taken" if taken else "kept"}" d="M{x} {y}{bend}H{to_x}"/>'
-
-
-def _svg(width: float, height: float, title: str, told: str, parts: Sequence[str]) -> str:
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" role="img" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}"><title>{escape(title)}</title><desc>{escape(told)}</desc>'
-            f'{"".join(parts)}</svg>')
+def panel_name(panel: dict) -> str:
+    value = panel["value"]
+    told = "" if value is None else f"{value:,.0f}" if value >= 10_000 else f"{value:g}"
+    return f"{KNOBS[panel['knob']]} {told}".rstrip()

@@ -20,7 +20,8 @@ from ..generation.models import in_eval_mode
 from ..generation.prompts import readable
 from ..pretrained import max_positions
 
-WARPERS = {"temperature": TemperatureLogitsWarper, "top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper}
+WARPERS = {"none": lambda value: lambda input_ids, scores: scores, "temperature": TemperatureLogitsWarper,
+           "top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper}
 # The first is the distribution as the model gives it.
 RESHAPED = (("temperature", 1.0), ("temperature", 0.5), ("temperature", 1.5), ("top_k", 5), ("top_k", 50),
             ("top_p", 0.5), ("top_p", 0.92))
@@ -44,8 +45,9 @@ def token_text(tokenizer, token_id: int) -> str:
 
 
 @torch.no_grad()
-def next_token(model, tokenizer, input_ids: torch.Tensor, top: int = 20) -> dict:
-    """The distribution of the token after the prompt, and what temperature, top-k and top-p make of it.
+def next_token(model, tokenizer, input_ids: torch.Tensor, top: int = 20, settings=RESHAPED) -> dict:
+    """The distribution of the token after the prompt, and what temperature, top-k and top-p make of it: each of
+    ``settings`` is a knob and its value.
 
     ``tokens`` are the ``top`` likeliest; ``reshaped`` has for each knob their probabilities (0 where it cuts them),
     the probability of all other tokens, and how many of the whole vocabulary are ``left``. Entropy is in bits.
@@ -55,17 +57,20 @@ def next_token(model, tokenizer, input_ids: torch.Tensor, top: int = 20) -> dict
     probabilities = logits.softmax(-1)[0]
     shown = probabilities.topk(min(top, len(probabilities))).indices
     reshaped = []
-    for knob, value in RESHAPED:
-        scores = WARPERS[knob](value)(input_ids, logits)[0]
-        after = scores.softmax(-1)
-        reshaped.append({
-            "knob": knob, "value": value, "left": int(scores.isfinite().sum()), "p": after[shown].tolist(),
-            "others": max(0.0, 1 - float(after[shown].sum()))})
+    for knob, value in settings:
+        reshaped.append(panel(knob, value, WARPERS[knob](value)(input_ids, logits)[0], shown))
     return {
         "vocabulary": len(probabilities), "entropy_bits": float(torch.special.entr(probabilities).sum()) / math.log(2),
         "tokens": [{"text": token_text(tokenizer, token), "p": float(probabilities[token])}
                    for token in shown.tolist()],
         "reshaped": reshaped}
+
+
+def panel(knob: str, value: float | None, scores: torch.Tensor, shown: torch.Tensor) -> dict:
+    """What is shown of a knob's logits (V,): the probabilities of the tokens ``shown`` (N,), and of all others."""
+    p = scores.softmax(-1)
+    return {"knob": knob, "value": value, "left": int(scores.isfinite().sum()), "p": p[shown].tolist(),
+            "others": max(0.0, 1 - float(p[shown].sum()))}
 
 
 @torch.no_grad()
@@ -76,14 +81,14 @@ def greedy_path(model, tokenizer, input_ids: torch.Tensor, steps: int = 6, width
     """
     taken, total, path = input_ids, 0.0, []
     with in_eval_mode(model):
-        for _ in range(_room(model, input_ids, steps)):
+        for _ in range(room(model, input_ids, steps)):
             likely, tokens = model(taken).logits[0, -1].float().log_softmax(-1).topk(width)
             total += float(likely[0])
             path.append({"log_prob": total, "candidates": [
                 {"text": token_text(tokenizer, token), "p": p}
                 for token, p in zip(tokens.tolist(), likely.exp().tolist(), strict=True)]})
             taken = torch.cat([taken, tokens[None, :1]], dim=1)
-            if int(tokens[0]) in _eos(model):
+            if int(tokens[0]) in eos_ids(model):
                 break
     return {"prompt": readable(tokenizer, input_ids[0]), "text": readable(tokenizer, taken[0]), "steps": path}
 
@@ -101,9 +106,9 @@ def beam_tree(model, tokenizer, input_ids: torch.Tensor, num_beams: int, steps: 
     with in_eval_mode(model):
         found = model.generate(
             input_ids, attention_mask=torch.ones_like(input_ids), num_beams=num_beams, num_return_sequences=num_beams,
-            do_sample=False, max_new_tokens=_room(model, input_ids, steps),
+            do_sample=False, max_new_tokens=room(model, input_ids, steps),
             logits_processor=LogitsProcessorList([seen]), return_dict_in_generate=True, output_scores=True)
-    ranked = {_until_eos(tuple(row), len(prompt), _eos(model)): rank
+    ranked = {_until_eos(tuple(row), len(prompt), eos_ids(model)): rank
               for rank, row in enumerate(found.sequences.tolist(), start=1)}
     winner = next(iter(ranked))
     kept = {beam[:end] for beam in [*seen.scores, *ranked] for end in range(len(prompt), len(beam) + 1)}
@@ -130,7 +135,7 @@ class _Beams(LogitsProcessor):
         return scores
 
 
-def _eos(model) -> list[int]:
+def eos_ids(model) -> list[int]:
     eos = model.generation_config.eos_token_id
     return eos if isinstance(eos, list) else [eos]
 
@@ -139,6 +144,6 @@ def _until_eos(tokens: tuple[int, ...], start: int, eos: list[int]) -> tuple[int
     return tokens[: next((end for end in range(start + 1, len(tokens)) if tokens[end - 1] in eos), len(tokens))]
 
 
-def _room(model, input_ids: torch.Tensor, steps: int) -> int:
+def room(model, input_ids: torch.Tensor, steps: int) -> int:
     """``steps``, or as many as the model has positions for after the prompt."""
     return min(steps, (max_positions(model.config) or math.inf) - input_ids.shape[1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import whole_files
-from .pictures import standalone
+from .svg import standalone
 
 INSTALL = "python -m pip install -r requirements-png.txt"
 SYSTEM_FONTS = ("malgun.ttf", "applesdgothicneo.ttc", "nanumgothic.ttf", "nanumgothic-regular.ttf",

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ..comparison.next_tokens import draw_next_token as draw_next_token
     from ..comparison.next_tokens import next_token_bars as next_token_bars
     from ..comparison.tour import Tour as Tour
     from ..evaluation.agreement import agreement as agreement
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from ..evaluation.metrics import diversity as diversity
     from ..evaluation.report import report_table as report_table
     from ..evaluation.report import write_report as write_report
+    from ..pictures import draw_next_token as draw_next_token
     from ..pretrained import load_config as load_config
     from ..pretrained import load_model as load_model
     from ..pretrained import load_tokenizer as load_tokenizer
