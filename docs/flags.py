@@ -31,13 +31,20 @@ FAMILIES = {  # heading: what the scripts do; N is 0 to 3
     "serve_gen-N.py": "파인튜닝한 모델을 웹 페이지와 API로 엽니다. 자세한 것은 [서버](serving.md)에 있습니다.",
     "eval_gen.py": "모델을 평가해 보고서를 남깁니다.",
     "compare_gen.py": "파인튜닝 전과 후의 모델을 비교합니다.",
+    "topic_overlap.py": "더 알아보기: BLEU, chrF, ROUGE로 생성한 텍스트를 사람의 리뷰와 비교합니다.",
+    "topic_filter.py": "더 알아보기: 욕설과 비하를 거르는 필터 두 가지를 비교합니다.",
+    "topic_blind.py": "더 알아보기: 어느 쪽이 사람이 쓴 리뷰인지 고르는 웹 페이지를 엽니다.",
+    "topic_bias.py": "더 알아보기: 프롬프트의 한 단어를 바꾸어 이어 쓴 내용을 비교합니다.",
+    "topic_prompts.py": "더 알아보기: 프롬프트의 표현과 예시로 텍스트를 유도합니다.",
     "bench_gen.py": "학습, 디코딩, 서버의 속도를 측정합니다.",
     "step1_basic_generation.py": "실습 1단계: 언어 모델로 문장을 이어 씁니다.",
     "step2_generation_strategies.py": "실습 2단계: 토큰을 고르는 방법을 비교합니다.",
     "step3_parameter_tuning.py": "실습 3단계: 온도, top-k, top-p를 직접 계산하고 조절합니다.",
     "step4_model_training.py": "실습 4단계: 모델을 파인튜닝합니다.",
     "step5_web_service.py": "실습 5단계: 파인튜닝한 모델을 웹 서비스로 엽니다.",
-    "check.py": "실습을 채점합니다. 단계의 번호는 `--steps` 없이 적어도 됩니다: `check.py 1 2`.",
+    "check.py":
+        "실습을 채점합니다. 단계의 번호는 `--steps` 없이, `--class_dir`은 `--class`로 줄여 적어도 됩니다: "
+        "`check.py 1 2 --class 3반`.",
 }
 INTRODUCTION = """# 옵션
 

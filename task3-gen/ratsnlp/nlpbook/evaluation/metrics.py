@@ -99,3 +99,28 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     return centre - half, centre + half
+
+
+def difference_interval(successes: int, trials: int, others: int, other_trials: int,
+                        z: float = 1.959964) -> tuple[float, float]:
+    """The interval that holds the difference of two independent shares, the first minus the other, with 95 %
+    confidence. Source: Newcombe (1998), "Interval estimation for the difference between independent proportions",
+    method 10."""
+    low, high = wilson_interval(successes, trials, z)
+    other_low, other_high = wilson_interval(others, other_trials, z)
+    share, other = successes / max(trials, 1), others / max(other_trials, 1)
+    return (share - other - math.hypot(share - low, other_high - other),
+            share - other + math.hypot(high - share, other - other_low))
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of N independent values, and the interval that holds the mean of all there could be with 95 %
+    confidence: Student's t, N - 1 degrees of freedom. For fewer than two values the interval has no bounds."""
+    values = np.asarray(values, dtype=float)
+    mean = float(values.mean()) if len(values) else math.nan
+    if len(values) < 2:
+        return mean, -math.inf, math.inf
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values)))
+    return mean, mean - half, mean + half
