@@ -42,9 +42,7 @@ FAMILIES = {  # heading: what the scripts do; N is 0 to 3
     "step3_parameter_tuning.py": "실습 3단계: 온도, top-k, top-p를 직접 계산하고 조절합니다.",
     "step4_model_training.py": "실습 4단계: 모델을 파인튜닝합니다.",
     "step5_web_service.py": "실습 5단계: 파인튜닝한 모델을 웹 서비스로 엽니다.",
-    "check.py":
-        "실습을 채점합니다. 단계의 번호는 `--steps` 없이, `--class_dir`은 `--class`로 줄여 적어도 됩니다: "
-        "`check.py 1 2 --class 3반`.",
+    "check.py": "실습을 채점합니다. 단계의 번호는 `--steps` 없이 적어도 됩니다: `check.py 1 2 --class 3반`.",
 }
 INTRODUCTION = """# 옵션
 
@@ -103,7 +101,7 @@ def _row(flag: Flag, without_gpu: Flag) -> Row:
     default = _code(flag.default)
     if flag.default != without_gpu.default:
         default += f" (CPU에서는 {_code(without_gpu.default)})"
-    return Row(f"`--{flag.spec.name}`", _value(flag), default, flag.spec.metadata["help"].replace("|", "\\|"))
+    return Row(f"`--{flag.name}`", _value(flag), default, flag.spec.metadata["help"].replace("|", "\\|"))
 
 
 def _code(default: str) -> str:

@@ -38,20 +38,21 @@ def judged(tmp_path_factory):
     for _ in range(2):
         servers.put(ForkServer(OMP_NUM_THREADS="1"))
 
-    def judge(step: int, text: str | bytes) -> Outcome:
+    def judge(step: int, text: str | bytes, student: int | None = None) -> Outcome:
         folder = tmp_path_factory.mktemp(f"step{step}")
         file = folder / f"{STEPS[step]}.py"
         file.write_bytes(text.encode() if isinstance(text, str) else text)
         server = servers.get()
         try:
-            done = server.run([str(CHILD), str(step), str(file), str(folder)], folder)
+            number = [] if student is None else ["0", str(student)]
+            done = server.run([str(CHILD), str(step), str(file), str(folder), *number], folder)
         finally:
             servers.put(server)
         assert done.returncode == 0, done.stderr[-3000:]
         return Outcome.read(folder)
 
     with ThreadPoolExecutor(2) as pool:
-        yield lambda step, *texts: list(pool.map(partial(judge, step), texts))
+        yield lambda step, *texts, student=None: list(pool.map(partial(judge, step, student=student), texts))
     while not servers.empty():
         servers.get().process.terminate()
 
@@ -110,6 +111,19 @@ def test_wrong_answers_are_told_what_is_wrong(step, judged, typical):
               if outcome.kind not in (Kind.WRONG, Kind.BROKEN) or outcome.todo != case[0]
               or case[2] not in outcome.message]
     assert not failed, "\n\n".join(map(str, failed))
+
+
+@pytest.mark.parametrize(("step", "student"), [(1, 2), (2, 31), (3, 3), (4, 77), (5, 100)])
+def test_a_students_own_prompt_tells_right_from_wrong(step, student, judged, typical):
+    """Of steps 1 to 3, whose checks look at what comes after it, two wrong answers as well."""
+    answers = [answer for answer in ANSWERS[step].WRONG if answer[0] == len(todos_of(step)) - (step == 3)]
+    answers = typical(answers, 2) if step < 4 else []
+    right, *wrong = judged(
+        step, answered(step, {}), *(answered(step, {todo: answer}) for todo, answer, _ in answers), student=student)
+    assert right == Outcome(Kind.RIGHT)
+    for (todo, _, words), outcome in zip(answers, wrong, strict=True):
+        assert (outcome.kind, outcome.todo) == (Kind.WRONG, todo)
+        assert words in outcome.message
 
 
 def test_a_broken_file_is_told_with_message_and_line(judged):

@@ -1,12 +1,14 @@
 """Runs a learner's file and judges what came of it, in a process of its own, which :mod:`course.runner` starts.
 
-    python course/child.py STEP FILE FOLDER [SECONDS]
+    python course/child.py STEP FILE FOLDER [SECONDS [STUDENT]]
 
 The outcome goes to ``outcome.json`` in FOLDER. After SECONDS the process writes to ``stuck.txt`` where the file is.
+STUDENT is the number that makes the prompt and the seed.
 """
 
 import faulthandler
 import importlib
+import os
 import sys
 import types
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,6 +22,7 @@ if str(SCRIPTS) not in sys.path:
 
 from course.checking import Call, Kind, Outcome, Run, judge  # noqa: E402
 from course.gaps import line_in, place_of  # noqa: E402
+from course.students import with_student  # noqa: E402
 
 
 @contextmanager
@@ -48,7 +51,8 @@ def execute(run: Run, file: Path) -> None:
     main = types.ModuleType("__main__")
     main.__file__ = str(file)
     run.namespace = main.__dict__
-    sys.modules["__main__"], sys.argv, sys.path[0] = main, [str(file), *run.flags], str(file.parent)
+    sys.modules["__main__"], sys.argv = main, [str(file), *run.flags]
+    sys.path[:1] = [str(file.parent), str(SCRIPTS)]
     try:
         exec(compile(run.source, str(file), "exec"), main.__dict__)
     except SystemExit as end:
@@ -63,15 +67,16 @@ def execute(run: Run, file: Path) -> None:
         run.place = place_of(run.source, line)
 
 
-def outcome_of(step: int, file: Path, folder: Path, seconds: float = 0, stuck=None) -> Outcome:
-    """Run and judge ``file`` as the step of this number, with what is written going to ``folder``. After ``seconds``
-    (0: never) ``stuck`` (a file) is told where it is."""
+def outcome_of(step: int, file: Path, folder: Path, seconds: float = 0, student: int | None = None,
+               stuck=None) -> Outcome:
+    """Run and judge ``file`` as the step of this number, with what is written going to ``folder``, and with the prompt
+    and seed of ``student``, or the checks' own. After ``seconds`` (0: never) ``stuck`` (a file) is told where it is."""
     checks = importlib.import_module(f"course.checks.step{step}")
     try:
         source = file.read_text(encoding="utf-8-sig")  # Notepad marks its files
     except UnicodeDecodeError:
         return Outcome(Kind.BROKEN, "UTF-8 파일이 아닙니다. 편집기에서 UTF-8로 저장하세요.")
-    run = Run(source, checks.flags(folder), folder)
+    run = Run(source, with_student(checks.flags(folder), student), folder)
     beside = getattr(checks, "beside", lambda run: nullcontext())
     with recorded(run), beside(run):
         if seconds:
@@ -87,11 +92,12 @@ def end_children() -> None:
             process.kill()
 
 
-def main(step: str, file: str, folder: str, seconds: str = "0") -> None:
+def main(step: str, file: str, folder: str, seconds: str = "0", student: str | None = None) -> None:
     here = Path(folder)
     with open(here / "stuck.txt", "w", encoding="utf-8") as stuck:
         try:
-            outcome = outcome_of(int(step), Path(file), here, float(seconds), stuck)
+            outcome = outcome_of(
+                int(step), Path(file), here, float(seconds), None if student is None else int(student), stuck)
         finally:
             faulthandler.cancel_dump_traceback_later()
             end_children()
@@ -100,3 +106,4 @@ def main(step: str, file: str, folder: str, seconds: str = "0") -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    os._exit(0)  # without waiting for threads that the file has left

@@ -24,7 +24,7 @@ class SamplingArguments(StepArguments):
 
 class Figures(NamedTuple):
     """Figures of texts. Compare ``distinct_2`` between equally many texts only; ``perplexity`` tells how unexpected the
-    model finds them."""
+    model finds them (nan where they say nothing)."""
 
     distinct_2: float
     repeated: float
@@ -39,8 +39,10 @@ def figures(model, tokenizer, texts: Sequence[str], prompt: str | None = None) -
 
     prompts = [text.split()[0] if prompt is None else prompt for text in texts]
     pairs = list(zip(texts, prompts, strict=True))
-    counted = diversity([text.removeprefix(begun) for text, begun in pairs], [])
-    nats = bits_per_character(model, tokenizer, [GenerationExample(*pair) for pair in pairs])["nats_per_token"]
+    said = [text.removeprefix(begun) for text, begun in pairs]
+    counted, nats = diversity(said, []), math.nan
+    if any(said):  # a draw may begin with eos, and one text is all there is when a step is judged
+        nats = bits_per_character(model, tokenizer, [GenerationExample(*pair) for pair in pairs])["nats_per_token"]
     return Figures(counted["distinct_2"], counted["repeated_4grams"], counted["mean_syllables"], math.exp(nats))
 
 

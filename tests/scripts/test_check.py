@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 from helpers import REPOSITORY, SCRIPTS
+
+from course.students import prompt_of
 
 ENDLESS = """import subprocess, sys, time
 other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -107,6 +110,32 @@ def test_a_file_that_ends_its_process_is_told(clone, script):
     assert done.returncode == 1
     assert "끝까지 가지 않고 끝났습니다(종료 코드 3)" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_json_is_all_that_is_printed_and_is_utf8_in_any_terminal(clone, script):
+    file = fill(clone)
+    file.write_text(file.read_text(encoding="utf-8").replace('"</s>"', '"<s>"'), encoding="utf-8")
+    done = script(1, "--json", encoding="cp949")
+    told = json.loads(done.stdout.encode("cp949").decode("utf-8"))
+    assert (done.returncode, told["version"], told["status"]) == (1, 3, "fail")
+    assert [test["status"] for test in told["tests"]] == ["pass", "fail"]
+    assert "시작을 표시하는 토큰(bos)" in told["tests"][1]["message"]
+    assert progress_of(clone)["1"]["todo"] == 2
+    file.write_text("print('가'\n", encoding="utf-8")
+    broken = json.loads(script(1, "--json").stdout)
+    assert (broken["status"], broken["tests"]) == ("error", [])
+    assert "SyntaxError" in broken["message"]
+    assert str(clone) not in broken["message"]
+
+
+def test_a_students_number_gives_prompt_and_seed(clone, script):
+    fill(clone)
+    assert script(1, "--student", 7).returncode == 0
+    file = clone / "task3-gen" / "step1_basic_generation.py"
+    typed = f'tokenizer("{prompt_of(8)} 재밌네요", return_tensors="pt").input_ids'
+    text = re.sub(r"model\.generate\(.*?max_length=50\)", typed, file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    file.write_text(text, encoding="utf-8")
+    assert f"프롬프트를 '{prompt_of(7)}'로 바꾸어" in script(1, "--student", 7).stdout
 
 
 def test_who_fell_behind_starts_with_what_is_finished_and_loses_nothing(clone, script):

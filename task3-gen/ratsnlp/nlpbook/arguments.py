@@ -181,6 +181,11 @@ class Flag(typing.NamedTuple):
     kind: type
     default: str
 
+    @property
+    def name(self) -> str:
+        """The field's own, but where that is no name in Python (``class``)."""
+        return self.spec.metadata.get("flag", self.spec.name)
+
 
 def flags_by_heading(argument_class, defaults: dict) -> dict[str, list[Flag]]:
     """What ``--help`` and docs/flags.md show: the flags under each heading, with a script's ``defaults``."""
@@ -204,30 +209,32 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
     parser = _KoreanParser(
         description=sys.modules["__main__"].__doc__, formatter_class=lambda prog: _KoreanFormatter(prog, width=COLUMNS),
         usage="%(prog)s [--이름 값 …]   또는   %(prog)s 설정.json", add_help=False, allow_abbrev=False)
-    names = [spec.name for spec in fields(argument_class)]
+    kinds = {}
     for heading, flags in flags_by_heading(argument_class, defaults).items():
         group = parser.add_argument_group(heading)
-        for spec, kind, default in flags:
-            help_text = spec.metadata["help"] + (f" (기본값: {default})" if default else "")
+        for flag in flags:
+            kinds[flag.name] = flag.kind
+            help_text = flag.spec.metadata["help"] + (f" (기본값: {flag.default})" if flag.default else "")
             group.add_argument(
-                f"--{spec.name}", default=argparse.SUPPRESS, metavar="값", nargs="*" if kind is tuple else "?",
-                const="true" if kind is bool else None, help=help_text.replace("%", "%%"))
+                f"--{flag.name}", dest=flag.spec.name, default=argparse.SUPPRESS, metavar="값",
+                nargs="*" if flag.kind is tuple else "?", const="true" if flag.kind is bool else None,
+                help=help_text.replace("%", "%%"))
     parser.add_argument_group("도움말").add_argument(
         "-h", "--help", action="help", help="이 도움말을 보여 주고 끝냅니다.")
-    found, unknown = parser.parse_known_args(_joined(argv, argument_class, names))
+    found, unknown = parser.parse_known_args(_joined(argv, kinds))
     if unknown:
-        close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), names, n=1)
+        close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), kinds, n=1)
         hint = f" 혹시 --{close[0]}인가요?" if close else " --help로 쓸 수 있는 옵션을 볼 수 있습니다."
         raise UserError(f"{unknown[0]}: 없는 옵션입니다.{hint}")
     return {name: _convert(name, argument_class.type_of(name), text) for name, text in vars(found).items()}
 
 
-def _joined(argv: list[str], argument_class, names) -> list[str]:
+def _joined(argv: list[str], kinds: dict[str, type]) -> list[str]:
     """Join ``--name -_-`` to ``--name=-_-`` where a value has to follow: a text may begin with a dash."""
     joined = []
     for text in argv:
         before = joined[-1].removeprefix("--") if joined and joined[-1].startswith("--") else ""
-        takes_value = before in names and argument_class.type_of(before) not in (bool, tuple)
+        takes_value = kinds.get(before) not in (None, bool, tuple)
         if takes_value and text.startswith("-") and not re.fullmatch(r"-h|--[a-z]\w*(=.*)?", text, re.DOTALL):
             joined[-1] += f"={text}"
         else:

@@ -67,13 +67,14 @@ class Table:
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         left = ' style="text-align: left"'
+        cell = f"<td{left}>"
         parts = ["<table>", f"<tr><th{left}>이름</th><th{left}>값</th><th{left}>뜻</th></tr>"]
         for heading, rows in self.groups.items():
             parts.append(f'<tr><th colspan="3"{left}>{html.escape(heading)}</th></tr>')
             for *cells, chosen in rows:
                 name, value, meaning = (html.escape(cell) for cell in cells)
                 value = f"<b>{value}</b>" if chosen else value
-                parts.append(f"<tr><td{left}><code>{name}</code></td><td{left}>{value}</td><td{left}>{meaning}</td></tr>")
+                parts.append(f"<tr>{cell}<code>{name}</code></td>{cell}{value}</td>{cell}{meaning}</td></tr>")
         return "\n".join([*parts, "</table>"])
 
 
