@@ -84,7 +84,8 @@ def test_the_class_gets_everything_but_the_solutions(tmp_path, monkeypatch):
     file, wheel, page = (tmp_path / name for name in ("course.zip", "torch-2.13.0-py3-none-any.whl", "page.html"))
     wheel.write_bytes(b"wheel" * 100)
     page.write_text("<!doctype html>")
-    sizes = pack(file, CourseZipArguments(output=str(file), python=("3.11", "3.12")), page, [wheel])
+    sizes = pack(file, CourseZipArguments(
+        output=str(file), python=("3.11", "3.12"), platform=("win_amd64", "macosx_14_0_arm64")), page, [wheel])
     assert sizes["PyTorch"] == 500
     assert 10e6 < sizes["모델"] < 20e6
     with ZipFile(file) as packed:
@@ -95,6 +96,8 @@ def test_the_class_gets_everything_but_the_solutions(tmp_path, monkeypatch):
     top = tmp_path / "task3-gen"
     start = (top / "START_HERE.txt").read_text(encoding="utf-8-sig")
     assert "py -3.12 -m venv .venv" in start
+    assert "■ macOS\n\npython3.12 -m venv .venv" in start
+    assert "Linux" not in start
     for path in ("kogpt-mini.html", "wheels/torch-2.13.0-py3-none-any.whl", "task3-gen/data/mini/ratings_train.txt",
                  "task3-gen/course/checks/step5.py", "templates/serve_gen.html"):
         assert (top / path).is_file(), path

@@ -40,8 +40,15 @@ PARTS = ("README.md", "LICENSE", "docs", "templates", "task3-gen")
 LEFT_OUT = re.compile(r"task3-gen/(solutions|course/steps)/|(^|/)(\.|__pycache__/)")
 START = """\
 이 폴더로 문장 생성 수업의 실습을 합니다. 인터넷은 필요 없습니다. 이 파일이 있는 폴더에서 한 줄씩 실행하세요.
-(Python {pythons}이 필요합니다. 설치되어 있지 않으면 강사에게 물어보세요.)
+필요한 것: Python {pythons}. 설치되어 있지 않으면 강사에게 물어보세요.
+{systems}
+■ 설치하지 않고
 
+kogpt-mini.html을 더블 클릭하면 브라우저에서 모델이 실행됩니다.
+
+안내서: task3-gen/README_stepwise_learning.md
+"""
+WINDOWS = """
 ■ Windows (명령 프롬프트)
 
 py -{python} -m venv .venv
@@ -49,20 +56,15 @@ py -{python} -m venv .venv
 python -m pip install --no-index --find-links wheels -r requirements.txt
 python task3-gen\\check.py 0
 python task3-gen\\step1_basic_generation.py
-
-■ macOS, Linux
+"""
+OTHERS = """
+■ {system}
 
 python{python} -m venv .venv
 source .venv/bin/activate
 python -m pip install --no-index --find-links wheels -r requirements.txt
 python task3-gen/check.py 0
 python task3-gen/step1_basic_generation.py
-
-■ 설치하지 않고
-
-kogpt-mini.html을 더블 클릭하면 브라우저에서 모델이 실행됩니다.
-
-안내서: task3-gen/README_stepwise_learning.md
 """
 
 
@@ -114,7 +116,12 @@ def requirements() -> str:
 
 def texts(args: CourseZipArguments) -> dict[str, str]:
     """The files of the zip that are made, by their names in it."""
-    start = START.format(pythons=", ".join(args.python), python=args.python[-1])
+    systems = {"win": WINDOWS, "macosx": OTHERS.replace("{system}", "macOS"),
+               "manylinux": OTHERS.replace("{system}", "Linux")}
+    there = [told for system, told in systems.items() if any(name.startswith(system) for name in args.platform)]
+    pythons = args.python[0] if len(args.python) == 1 else (
+        f"{', '.join(args.python)} 가운데 하나. 아래의 {args.python[-1]} 자리에 그 버전을 적으세요")
+    start = START.format(pythons=pythons, systems="".join(there).format(python=args.python[-1]))
     made = {f"task3-gen/{file_of(step).name}": files()[file_of(step)] for step in STEPS}
     return {**made, "requirements.txt": requirements(),
             "START_HERE.txt": "\ufeff" + start.replace("\n", "\r\n")}  # Notepad's way
