@@ -16,10 +16,10 @@ from test_course import SOURCES, answered
 
 from course.arguments import CheckArguments, with_steps_named
 from course.checking import Kind, Outcome
-from course.class_table import cell
 from course.classroom import Judged, Student, note_copies, own_words
 from course.exercism import results
 from course.gaps import STEPS, exercise, solution_of
+from course.spreadsheet import cell
 from course.students import PROMPTS, prompt_of, with_student
 from course.submissions import Submission, decoded, read_class
 from ratsnlp.nlpbook.errors import UserError

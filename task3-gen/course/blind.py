@@ -21,6 +21,8 @@ from ratsnlp.nlpbook.errors import UserError
 from ratsnlp.nlpbook.evaluation.metrics import mean_interval, syllables, wilson_interval
 from ratsnlp.nlpbook.paths import TEMPLATES
 
+from .spreadsheet import cell
+
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -163,9 +165,9 @@ class Votes:
                 csv.writer(file).writerow(HEADER)
             elif tuple(rows[0]) != HEADER:
                 raise UserError(f"votes: {self.file} 파일은 여기에서 만든 것이 아닙니다. 다른 이름을 지정하세요.")
-        numbers = {(pair.human, pair.model): number for number, pair in enumerate(self.pairs)}
+        numbers = {(cell(pair.human), cell(pair.model)): number for number, pair in enumerate(self.pairs)}
         for row in rows[1:]:
-            number = numbers.get(tuple(map(_plain, row[-2:]))) if len(row) == len(HEADER) else None
+            number = numbers.get(tuple(row[-2:])) if len(row) == len(HEADER) else None
             if number is not None:
                 self._votes[row[1], number] = Vote(row[1], number, row[4] == "1")
 
@@ -205,20 +207,11 @@ class Votes:
             with open(self.file, "a", encoding="utf-8-sig", newline="") as file:
                 csv.writer(file).writerow([
                     datetime.now().isoformat(timespec="seconds"), voter, number + 1, "AB"[place], int(right), pair.word,
-                    _guarded(pair.human), _guarded(pair.model)])
+                    cell(pair.human), cell(pair.model)])
             self._votes[voter, number] = Vote(voter, number, right)
 
     def tally(self) -> Tally:
         return Tally(list(self._votes.values()), self.pairs)
-
-
-def _guarded(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[0] in "=+-@'" else text
-
-
-def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") else cell
 
 
 def blind_app(votes: Votes) -> Flask:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
 from ratsnlp.nlpbook.files import whole_file
 
 from .classroom import Student
-
-FORMULA = re.compile(r"[=+\-@＝＋－＠\t\r]")
+from .spreadsheet import cell
 
 
 def write_table(file: Path, students: list[Student]) -> None:
@@ -31,7 +29,3 @@ def row_of(student: Student) -> list[str]:
     remarks = [remark for remark in student.remarks() if remark not in student.told()]
     return [student.name, str(len(student.passed)), *map(student.state, student.steps), where, student.told(), twins,
             outputs, " ".join(remarks)]
-
-
-def cell(text: str) -> str:
-    return f"'{text}" if FORMULA.match(text) else text
