@@ -220,10 +220,10 @@ def blind_app(votes: Votes) -> Flask:
 
     Bad input is HTTP 400 with ``error``, one Korean line.
     """
-    from ratsnlp.nlpbook.serving.app import read_json
-    from ratsnlp.nlpbook.serving.page import TYPES
+    from ratsnlp.nlpbook.serving.app import http_message, read_json
+    from ratsnlp.nlpbook.serving.page import add_page_files
 
-    from flask import Flask, abort, jsonify, make_response, render_template, request, send_from_directory
+    from flask import Flask, jsonify, make_response, render_template, request
     from werkzeug.exceptions import HTTPException
 
     app = Flask(__name__, template_folder=str(TEMPLATES), static_folder=None)
@@ -246,11 +246,7 @@ def blind_app(votes: Votes) -> Flask:
             response.set_cookie(cookie(), secrets.token_hex(8), max_age=7 * 24 * 3600, httponly=True, samesite="Lax")
         return response
 
-    @app.get("/blind/<name>")
-    def page_file(name):
-        if Path(name).suffix not in TYPES:
-            abort(404)
-        return send_from_directory(TEMPLATES / "blind", name, mimetype=TYPES[Path(name).suffix])
+    add_page_files(app, "blind.html")
 
     @app.get("/api/pair")
     def pair():
@@ -290,9 +286,6 @@ def blind_app(votes: Votes) -> Flask:
 
     @app.errorhandler(HTTPException)
     def http_error(error):
-        messages = {400: "요청이 올바른 JSON이 아닙니다.", 404: "없는 주소입니다.",
-                    405: "이 주소에서 쓸 수 없는 방법입니다.", 413: f"요청이 너무 큽니다({MAX_BODY // 1024} KiB까지).",
-                    415: "Content-Type은 application/json이어야 합니다."}
-        return jsonify(error=messages.get(error.code, error.description)), error.code
+        return jsonify(error=http_message(error)), error.code
 
     return app

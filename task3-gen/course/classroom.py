@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from collections import Counter, deque
@@ -28,7 +27,7 @@ import psutil
 from . import forks
 from .checking import Kind, Outcome
 from .gaps import SCRIPTS, STEPS, exercise, solution, solution_of, todos_of
-from .runner import Start, Trial, start_python, without_paths
+from .runner import Start, Trial, start_beside_others, without_paths
 from .students import prompt_of, whose
 from .submissions import Submission, read_class
 
@@ -219,7 +218,7 @@ def _judge(students: list[Student], args: CheckArguments, judged: Judged) -> Non
             print(student.line(columns), flush=True)
     if not tasks:
         return
-    start: Start = start_alone
+    start: Start = start_beside_others
     if forks.CAN_FORK:
         forks.warm_up()
         start = forks.Fork
@@ -229,12 +228,6 @@ def _judge(students: list[Student], args: CheckArguments, judged: Judged) -> Non
             left[id(task.student)] -= 1
             if not left[id(task.student)]:
                 print(task.student.line(columns), flush=True)
-
-
-def start_alone(arguments: list[str], folder: Path) -> subprocess.Popen:
-    """A process beside others, where there are no forks: with one thread, and with ``folder`` to work in."""
-    environment = {"PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return start_python(arguments, folder, cwd=folder, env={**os.environ, **environment})
 
 
 def outcomes_of(tasks: list[Task], args: CheckArguments, jobs: int, start: Start) -> Iterator[tuple[Task, Outcome]]:

@@ -8,12 +8,14 @@ import signal
 import sys
 from pathlib import Path
 
+from .runner import BESIDE_OTHERS
+
 CAN_FORK = sys.platform == "linux"
 
 
 def warm_up() -> None:
     """Import what the steps and their checks use. No thread is started: a fork has none but the one that forks."""
-    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    os.environ.update(BESIDE_OTHERS)
     import importlib
 
     from ratsnlp.nlpbook import generation

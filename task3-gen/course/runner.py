@@ -23,6 +23,8 @@ from .gaps import place_of
 SECONDS = {1: 180, 2: 180, 3: 240, 4: 600, 5: 240}  # beyond which a file hangs; a right one takes a tenth of it
 MEMORY = 4.0  # GB of a file and all that it starts; a right one takes a fifth of it
 IMPORTS = 120  # seconds that the libraries may take besides, on a slow disk
+ENVIRONMENT = {"PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}  # of the process that judges
+BESIDE_OTHERS = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 LOOKS = 0.25  # seconds between two looks at the memory
 CHILD = Path(__file__).with_name("child.py")
 
@@ -41,13 +43,18 @@ class Process(Protocol):
 Start = Callable[[list[str], Path], Process]  # (arguments of child.main, a folder of the process's own)
 
 
-def start_python(arguments: list[str], folder: Path, **more) -> subprocess.Popen:
-    """A new interpreter that runs ``child.py``; ``more`` is for :class:`subprocess.Popen`."""
+def start_python(arguments: list[str], folder: Path, environment: dict[str, str] = ENVIRONMENT,
+                 cwd: Path | None = None) -> subprocess.Popen:
+    """A new interpreter that runs ``child.py``."""
     with open(folder / "errors.txt", "wb") as errors:
         return subprocess.Popen(
             [sys.executable, str(CHILD), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=errors, start_new_session=True,
-            **{"env": {**os.environ, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}, **more})
+            stderr=errors, start_new_session=True, cwd=cwd, env={**os.environ, **environment})
+
+
+def start_beside_others(arguments: list[str], folder: Path) -> subprocess.Popen:
+    """The same with one thread, and with ``folder`` to work in."""
+    return start_python(arguments, folder, BESIDE_OTHERS, folder)
 
 
 class Trial:

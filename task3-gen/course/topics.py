@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from ratsnlp.nlpbook.display import pad, table
 from ratsnlp.nlpbook.errors import UserError
 from ratsnlp.nlpbook.evaluation.metrics import difference_interval, mean_interval, wilson_interval
 from ratsnlp.nlpbook.generation import (
+    GenerationCompareArguments,
     GenerationDeployArguments,
     GenerationInferArguments,
     load_finetuned,
@@ -23,7 +25,7 @@ from ratsnlp.nlpbook.paths import BUNDLED_DATA, OUTPUT
 from ratsnlp.nlpbook.run_folder import RunFolder
 
 FILTER_DATA = BUNDLED_DATA / "filter"
-TRAINED = OUTPUT / "nsmc-gen" / "train_gen-by-kogpt-mini"  # where train_gen-0.py puts its model
+TRAINED = Path(GenerationCompareArguments.downstream_model_dir)  # where train_gen-0.py puts its model
 
 
 @dataclass

@@ -19,6 +19,7 @@ from .requests import KNOBS, RequestField, book_arguments, read_token_ids, reque
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.exceptions import HTTPException
 
     from .jobs import Job
     from .service import GenerationService
@@ -82,12 +83,7 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
 
     @app.errorhandler(HTTPException)
     def http_error(error):
-        messages = {
-            400: "요청이 올바른 JSON이 아닙니다.", 404: "없는 주소입니다.", 405: "이 주소에서 쓸 수 없는 방법입니다.",
-            413: f"요청이 너무 큽니다({MAX_BODY // 1024} KiB까지).",
-            415: "Content-Type은 application/json이어야 합니다.",
-        }
-        response, code = failure(error.code, messages.get(error.code, error.description))
+        response, code = failure(error.code, http_message(error))
         response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
         return response, code
 
@@ -109,6 +105,18 @@ def read_json():
         return request.get_json()
     except RecursionError as error:  # brackets by the thousand
         raise BadRequest from error
+
+
+def http_message(error: HTTPException) -> str:
+    """What is said of a request that Flask refuses."""
+    from flask import current_app
+
+    messages = {
+        400: "요청이 올바른 JSON이 아닙니다.", 404: "없는 주소입니다.", 405: "이 주소에서 쓸 수 없는 방법입니다.",
+        413: f"요청이 너무 큽니다({current_app.config['MAX_CONTENT_LENGTH'] // 1024} KiB까지).",
+        415: "Content-Type은 application/json이어야 합니다.",
+    }
+    return messages.get(error.code, error.description)
 
 
 def failure(status: int, message: str, retry_after: int | None = None):

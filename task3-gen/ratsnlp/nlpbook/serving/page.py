@@ -19,23 +19,30 @@ TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 def add_page(app: Flask, server_page: str, inference_fn, known: dict[str, RequestField]) -> None:
     """``GET /``, the files that it loads, and ``GET /api/settings``, whatever ``inference_fn`` is."""
-    from flask import abort, jsonify, render_template, send_from_directory
-
-    files = Path(app.template_folder) / Path(server_page).stem
+    from flask import jsonify, render_template
 
     @app.get("/")
     def page():
         return render_template(server_page)
+
+    add_page_files(app, server_page)
+
+    @app.get("/api/settings")
+    def settings():
+        return jsonify(page_settings(inference_fn, known, app.config.get("CHECKPOINT")))
+
+
+def add_page_files(app: Flask, server_page: str) -> None:
+    """The scripts and styles of a page, from the folder of its name beside it."""
+    from flask import abort, send_from_directory
+
+    files = Path(app.template_folder) / Path(server_page).stem
 
     @app.get(f"/{files.name}/<name>")
     def page_file(name):
         if Path(name).suffix not in TYPES:
             abort(404)
         return send_from_directory(files, name, mimetype=TYPES[Path(name).suffix])
-
-    @app.get("/api/settings")
-    def settings():
-        return jsonify(page_settings(inference_fn, known, app.config.get("CHECKPOINT")))
 
 
 def page_settings(inference_fn, known: dict[str, RequestField], checkpoint: str | None) -> dict[str, Any]:
