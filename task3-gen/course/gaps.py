@@ -86,7 +86,7 @@ def install_hook() -> None:
 
     def excepthook(kind, error, traceback):
         step, line = step_of(file), line_in(file, traceback)
-        if step is None or line is None or issubclass(kind, (KeyboardInterrupt, UserError)):
+        if step is None or line is None or issubclass(kind, (KeyboardInterrupt, UserError, BrokenPipeError)):
             before(kind, error, traceback)
             return
         place = place_of(Path(file).read_text(encoding="utf-8-sig"), line)

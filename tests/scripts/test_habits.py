@@ -58,8 +58,9 @@ def test_a_settings_file_that_is_no_utf8_is_told(tmp_path):
 @posix
 def test_a_reader_that_goes_away_is_no_error(tiny_folder):
     """As in ``infer_gen-0.py | head -3``, and for what is written at the very end."""
-    for flags in (["--pretrained_model_name", str(tiny_folder)], ["--help"]):
-        process = subprocess.Popen([sys.executable, SCRIPTS / "infer_gen-0.py", *flags], stdout=subprocess.PIPE,
+    for script, *flags in (["infer_gen-0.py", "--pretrained_model_name", str(tiny_folder)],
+                           ["infer_gen-0.py", "--help"], ["solutions/step1_solution.py"]):
+        process = subprocess.Popen([sys.executable, SCRIPTS / script, *flags], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, encoding="utf-8")
         process.stdout.readline()
         process.stdout.close()
@@ -68,6 +69,7 @@ def test_a_reader_that_goes_away_is_no_error(tiny_folder):
         assert "Traceback" not in errors
         assert "Exception" not in errors
         assert "오류" not in errors
+        assert "멈췄습니다" not in errors
 
 
 @contextmanager
