@@ -4,11 +4,9 @@
 '긍정'이나 '부정'을 붙여 학습하면, 그 단어로 시작하는 리뷰를 이어 쓰게 됩니다.
 
     python task3-gen/train_gen-0.py                  # 아래 설정대로 학습
-    python task3-gen/train_gen-0.py --epochs 2       # 설정 하나를 바꿔서 학습
-    python task3-gen/train_gen-0.py 설정.json        # {"epochs": 1, "batch_size": 16}
+    python task3-gen/train_gen-0.py --lora_r 16      # 설정을 바꿔서: LoRA(작은 행렬들만)로 학습
 
-저장소에 든 작은 모델과 말뭉치를 쓰므로 인터넷 없이 노트북 PC에서 실행할 수 있습니다. CPU 두
-코어에서 51초, val_loss는 4.69였습니다. 다음은 compare_gen.py, infer_gen-0.py, serve_gen-0.py입니다.
+인터넷 없이 노트북 PC에서 실행할 수 있습니다. CPU 두 코어에서 51초, val_loss는 4.69였습니다.
 """
 
 from ratsnlp import nlpbook
@@ -16,6 +14,7 @@ from ratsnlp.nlpbook.generation import (
     GenerationDataset,
     GenerationTrainArguments,
     NsmcCorpus,
+    add_adapter,
     initialize_control_words,
     load_model,
     load_tokenizer,
@@ -62,6 +61,7 @@ if __name__ == "__main__":
     model = load_model(args.pretrained_model_name, tokenizer)
     if not args.keep_control_words:
         initialize_control_words(model, tokenizer, corpus.control_words)
+    add_adapter(model, tokenizer, args, corpus.control_words)  # --lora_r: LoRA만 학습
     from ratsnlp.nlpbook.generation import GenerationTask  # Lightning을 불러오는 데 몇 초
     task = GenerationTask(model, args)
 

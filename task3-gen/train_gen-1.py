@@ -4,8 +4,7 @@
 '긍정'이나 '부정'을 붙여 학습하면, 그 단어로 시작하는 리뷰를 이어 쓰게 됩니다.
 
     python task3-gen/train_gen-1.py                  # 아래 설정대로 학습
-    python task3-gen/train_gen-1.py --epochs 1       # 설정 하나를 바꿔서 학습
-    python task3-gen/train_gen-1.py 설정.json        # {"epochs": 1, "batch_size": 16}
+    python task3-gen/train_gen-1.py --lora_r 16      # 설정을 바꿔서: LoRA(작은 행렬들만)로 학습
 
 모델(1.25억 매개변수)은 처음 한 번 내려받습니다. GPU를 권합니다. 결과는
 output/nsmc-gen/train_gen-by-kogpt2에 저장됩니다. 다음은 infer_gen-1.py와 serve_gen-1.py입니다.
@@ -16,6 +15,7 @@ from ratsnlp.nlpbook.generation import (
     GenerationDataset,
     GenerationTrainArguments,
     NsmcCorpus,
+    add_adapter,
     initialize_control_words,
     load_model,
     load_tokenizer,
@@ -61,6 +61,7 @@ if __name__ == "__main__":
     model = load_model(args.pretrained_model_name, tokenizer)
     if not args.keep_control_words:
         initialize_control_words(model, tokenizer, corpus.control_words)
+    add_adapter(model, tokenizer, args, corpus.control_words)  # --lora_r: LoRA만 학습
     from ratsnlp.nlpbook.generation import GenerationTask  # Lightning을 불러오는 데 몇 초
     task = GenerationTask(model, args)
 

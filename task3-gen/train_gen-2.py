@@ -4,11 +4,10 @@
 '긍정'이나 '부정'을 붙여 학습하면, 그 단어로 시작하는 리뷰를 이어 쓰게 됩니다.
 
     python task3-gen/train_gen-2.py                  # 아래 설정대로 학습
-    python task3-gen/train_gen-2.py --epochs 1       # 설정 하나를 바꿔서 학습
-    python task3-gen/train_gen-2.py 설정.json        # {"epochs": 1, "batch_size": 16}
+    python task3-gen/train_gen-2.py --lora_r 16      # 설정을 바꿔서: LoRA(작은 행렬들만)로 학습
 
-모델(12억 매개변수)은 처음 한 번 내려받습니다. 가중치, 그래디언트, 옵티마이저가 매개변수당 16바이트,
-모두 약 19GB이고 활성값에 더 쓰므로, 32GB GPU를 권합니다(계산한 값). 다음은 infer_gen-2.py입니다.
+모델(12억 매개변수)은 처음 한 번 내려받습니다. 학습에 GPU 메모리가 20GB쯤 필요하고,
+--lora_r 16을 붙이면 7GB쯤입니다(계산한 값: README.md). 다음은 infer_gen-2.py입니다.
 """
 
 from ratsnlp import nlpbook
@@ -16,6 +15,7 @@ from ratsnlp.nlpbook.generation import (
     GenerationDataset,
     GenerationTrainArguments,
     NsmcCorpus,
+    add_adapter,
     initialize_control_words,
     load_model,
     load_tokenizer,
@@ -61,6 +61,7 @@ if __name__ == "__main__":
     model = load_model(args.pretrained_model_name, tokenizer)
     if not args.keep_control_words:
         initialize_control_words(model, tokenizer, corpus.control_words)
+    add_adapter(model, tokenizer, args, corpus.control_words)  # --lora_r: LoRA만 학습
     from ratsnlp.nlpbook.generation import GenerationTask  # Lightning을 불러오는 데 몇 초
     task = GenerationTask(model, args)
 

@@ -6,6 +6,7 @@ exit code a line. What a fork runs is what ``python script flags`` runs, but for
 
 import atexit
 import json
+import logging
 import os
 import runpy
 import signal
@@ -36,6 +37,8 @@ def run(request: dict) -> int:
 
 
 def serve() -> None:
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # as the library has it, before peft imports it
+    import peft  # noqa: F401
     import pytorch_lightning  # noqa: F401  and with it torch
     from transformers import GenerationMixin, GPT2LMHeadModel, PreTrainedTokenizerFast  # noqa: F401  it is lazy
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "task3-gen"
@@ -87,7 +88,8 @@ def assert_same_run(folder: Path, whole: Path):
         assert whole_state.keys() == state.keys()
         assert whole_state
         for name, moments in whole_state.items():
-            assert all(torch.equal(state[name][key], value) for key, value in moments.items())
+            assert all(torch.equal(*map(torch.as_tensor, pair)) for pair in zip(
+                tree_leaves(state[name]), tree_leaves(moments), strict=True))
     assert there["callbacks"]["LossWatch"]["curve"] == expected["callbacks"]["LossWatch"]["curve"]
     assert torch.equal(there["callbacks"]["LastCheckpoint"]["random"]["torch"],
                        expected["callbacks"]["LastCheckpoint"]["random"]["torch"])

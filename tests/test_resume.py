@@ -11,7 +11,14 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook import UserError
-from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus, load_model, load_tokenizer
+from ratsnlp.nlpbook.generation import (
+    GenerationDataset,
+    GenerationTask,
+    NsmcCorpus,
+    add_adapter,
+    load_model,
+    load_tokenizer,
+)
 from ratsnlp.nlpbook.training.checkpoint_io import WholeFileCheckpointIO
 from ratsnlp.nlpbook.training.last_checkpoint import LastCheckpoint
 from ratsnlp.nlpbook.training.order import EpochOrder
@@ -35,7 +42,9 @@ def fit(args, load=load_with_dropout, sampler=None):
     nlpbook.set_seed(args, quiet=True)
     tokenizer = load_tokenizer(args.pretrained_model_name)
     train, test = (GenerationDataset(args, tokenizer, NsmcCorpus(), mode) for mode in ("train", "test"))
-    task = GenerationTask(load(args.pretrained_model_name, tokenizer), args)
+    model = load(args.pretrained_model_name, tokenizer)
+    add_adapter(model, tokenizer, args, NsmcCorpus.control_words)
+    task = GenerationTask(model, args)
     trainer = nlpbook.get_trainer(args)
     sampler = sampler(train) if sampler else nlpbook.LengthGroupedSampler(train, args)
     trainer.fit(
@@ -49,12 +58,15 @@ def fit(args, load=load_with_dropout, sampler=None):
 @pytest.mark.parametrize("changes", [
     {"save_steps": 1}, {"save_steps": 4}, {"save_steps": 0}, {"save_steps": 3, "gradient_accumulation_steps": 2},
     {"save_steps": 4, "recipe": "book"}, {"save_steps": 4, "optimizer": "muon"},
-    {"save_steps": 4, "cpu_workers": 1, "epochs": 2},
+    {"save_steps": 4, "cpu_workers": 1, "epochs": 2}, {"save_steps": 4, "lora_r": 4, "lora_dropout": 0.1},
+    {"save_steps": 4, "qlora": True, "epochs": 2}, {"save_steps": 4, "gradient_checkpointing": True, "epochs": 2},
 ], ids=str)
 def test_broken_off_anywhere_a_run_goes_on_to_the_same_end(make_args, tmp_path, monkeypatch, changes):
     """Broken off in the middle of steps, of validations, and right after files were written: the unbroken run's
     weights, bit for bit."""
     sampler = RandomSampler if changes.get("recipe") == "book" else None
+    if "qlora" in changes:
+        pytest.importorskip("bitsandbytes")
     changes = {"epochs": 3, "batch_size": 5, "resume": True, **changes}
     fit(make_args(**changes, downstream_model_dir=str(tmp_path / "whole")), sampler=sampler)
 
@@ -83,6 +95,16 @@ def test_broken_off_anywhere_a_run_goes_on_to_the_same_end(make_args, tmp_path, 
                     breaks += 1
         assert breaks
         assert_same_run(tmp_path / hook, tmp_path / "whole")
+
+
+def test_gradient_checkpointing_changes_no_number_and_may_begin_when_a_run_goes_on(make_args, tmp_path, monkeypatch):
+    """So that a run which was out of memory goes on with it. Dropout draws the same numbers the second time."""
+    fit(make_args(downstream_model_dir=str(tmp_path / "whole"), resume=True))
+    interrupted(make_args(save_steps=4, resume=True), monkeypatch)
+    trainer = fit(make_args(resume=True, gradient_checkpointing=True))
+    assert trainer.global_step == 12
+    assert not any(getattr(module, "gradient_checkpointing", False) for module in trainer.lightning_module.modules())
+    assert_same_run(tmp_path / "out", tmp_path / "whole")
 
 
 def test_broken_off_right_after_or_before_a_checkpoint_is_written(make_args, tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def without(rung: str):
     library = "ratsnlp.nlpbook."
     pieces = {
         "trim": [(library + "generation.recipes.token_losses", padded_token_losses)],
-        "bf16": [(library + "training.trainer.best_precision", lambda *_: "32-true")],
+        "bf16": [(library + "training.precision.best_precision", lambda *_: "32-true")],
         "fused": [(library + "generation.recipes.torch.optim.AdamW",
                    lambda groups, fused, **named: adamw(groups, **named))],
         "small": [(library + "generation.loss.linear_cross_entropy", plain_cross_entropy),

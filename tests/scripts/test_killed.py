@@ -11,9 +11,10 @@ from helpers import SCRIPTS, assert_same_run, run_script, user_error
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
-def test_killed_at_random_moments_and_resumed(command, tmp_path):
+@pytest.mark.parametrize("kind", [[], ["--lora_r", "4"]], ids=["whole", "lora"])
+def test_killed_at_random_moments_and_resumed(command, tmp_path, kind):
     """Real processes: SIGKILL, Ctrl-C, SIGTERM. The same command line stands in a loop until it ends with 0."""
-    command = [*command, "--batch_size", "4", "--save_steps", "3", "--epochs", "8"]
+    command = [*command, "--batch_size", "4", "--save_steps", "3", "--epochs", "8", *kind]
     whole = run_script("train_gen-0.py", *command, "--downstream_model_dir", tmp_path / "whole", "--resume")
     assert whole.returncode == 0
     assert "last.ckpt가 없어 처음부터" in whole.stderr
@@ -41,5 +42,5 @@ def test_killed_at_random_moments_and_resumed(command, tmp_path):
     assert "이미 끝난 학습입니다" in again.stderr
     other = user_error(run_script(
         "train_gen-0.py", *command, "--downstream_model_dir", folder, "--resume", "--learning_rate", "0.01"))
-    assert "learning_rate: 이 폴더의 학습은 0.0005" in other
+    assert f"learning_rate: 이 폴더의 학습은 {0.005 if kind else 0.0005}" in other
     assert "지금은 0.01" in other

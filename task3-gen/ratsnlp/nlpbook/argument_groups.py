@@ -1,12 +1,16 @@
 """Groups of arguments that several kinds of script share, each under a heading of ``--help``."""
 
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .arguments import Arguments, argument
 from .devices import check_device
+from .errors import UserError
 
 MAX_SEED = 2**32 - 1
+LORA_RATE = 10  # times the learning rate of the whole model
+QLORA_R = 16
 
 
 @dataclass
@@ -46,6 +50,8 @@ class OptimizerArguments(Arguments):
     gradient_accumulation_steps: int = argument(1, "한 스텝에 그래디언트를 누적할 배치의 수", minimum=1)
     optimizer: str = argument(
         "adamw", "옵티마이저: adamw, muon(층 안의 행렬에만 쓰고 나머지는 AdamW)", choices=("adamw", "muon"))
+    lr_scheduler_type: str = argument(
+        "linear", "워밍업 다음에 학습률을 0까지 내리는 모양: linear(직선), cosine", choices=("linear", "cosine"))
 
 
 @dataclass
@@ -57,6 +63,53 @@ class DeviceArguments(Arguments):
     def __post_init__(self):
         super().__post_init__()
         check_device(self.device)
+
+
+@dataclass
+class MemoryArguments(DeviceArguments):
+    precision: str = argument(
+        "auto", "학습할 때의 정밀도: auto(이 컴퓨터가 빠르게 계산하는 것: bf16이나 32), 32, bf16, 16(float16)",
+        choices=("auto", "32", "bf16", "16"))
+    gradient_checkpointing: bool = argument(
+        False, "활성값을 저장하지 않고 역전파할 때 다시 계산합니다: 메모리가 줄고 시간이 더 걸립니다")
+
+
+@dataclass
+class AdapterArguments(Arguments):
+    heading: ClassVar[str] = "LoRA"
+
+    lora_r: int = argument(
+        0, "LoRA의 차원. 모델은 그대로 두고 층마다 더한 작은 행렬들만 학습합니다(0이면 모델 전체를 학습). "
+        f"learning_rate를 적지 않으면 {LORA_RATE}배로 학습합니다", minimum=0)
+    lora_alpha: float | None = argument(
+        None, "LoRA의 결과에 곱할 수에 lora_r를 곱한 것. 없으면 lora_r의 두 배", above=0)
+    lora_dropout: float = argument(0.0, "LoRA의 입력에 쓸 드롭아웃", minimum=0, maximum=0.9)
+    lora_target_modules: tuple[str, ...] = argument(
+        ("all-linear",), "LoRA를 더할 층의 이름들: c_attn, q_proj 등. all-linear는 출력층을 뺀 모든 선형 층")
+    qlora: bool = argument(
+        False, "모델의 행렬을 4비트(NF4)로 줄여 두고 LoRA를 학습합니다. requirements-qlora.txt가 필요합니다. "
+        f"lora_r를 적지 않으면 {QLORA_R}")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.qlora and not self.lora_r:
+            self.lora_r = QLORA_R
+        for name in ("lora_alpha", "lora_dropout", "lora_target_modules"):
+            if not self.lora_r and getattr(self, name) != getattr(AdapterArguments, name):
+                raise UserError(f"{name}: LoRA를 쓸 때의 설정인데 lora_r가 0입니다. --lora_r 16처럼 함께 적으세요.")
+        if not self.lora_target_modules:
+            raise UserError("lora_target_modules: 층의 이름이 없습니다. --lora_target_modules all-linear처럼 적으세요.")
+
+    @classmethod
+    def adapt_defaults(cls, defaults: dict, given: dict) -> dict:
+        """Small matrices that begin at zero take a greater rate than trained weights: about ten times. Source: Schulman
+        et al. (2025), "LoRA without regret"."""
+        if not (given.get("lora_r") or given.get("qlora")) or "learning_rate" in given:
+            return defaults
+        rate = defaults.get("learning_rate", cls.learning_rate) * LORA_RATE
+        print(f"LoRA의 학습률: {rate:g}(스크립트에 적힌 값의 {LORA_RATE}배. --learning_rate로 바꿀 수 있습니다)",
+              file=sys.stderr)
+        return {**defaults, "learning_rate": rate}
 
 
 @dataclass

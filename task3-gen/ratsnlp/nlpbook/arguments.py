@@ -68,6 +68,11 @@ class Arguments:
         return typing.get_origin(hint) or hint
 
     @classmethod
+    def adapt_defaults(cls, defaults: dict, given: dict) -> dict:
+        """The ``defaults`` of a script as they are where its user names the settings ``given``."""
+        return defaults
+
+    @classmethod
     def heading_of(cls, spec) -> str:
         declares = [base for base in cls.__mro__ if spec.name in inspect.get_annotations(base)]
         return spec.metadata.get("group") or declares[-1].heading
@@ -255,16 +260,17 @@ def load_arguments(argument_class, json_file_path=None, **defaults):
     """
     names = [spec.name for spec in fields(argument_class)]
     if json_file_path is not None:
-        return argument_class(**{**defaults, **read_settings(json_file_path, names)})
+        given = read_settings(json_file_path, names)
+        return argument_class(**{**argument_class.adapt_defaults(defaults, given), **given})
     install_excepthook(argument_class.other_names)
     atexit.register(leave_quietly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a notebook's is none
             stream.reconfigure(errors="replace")  # an emoji must not end a script whose output goes to a file in cp949
     argv = sys.argv[1:]
-    if argv and argv[0].lower().endswith(".json"):
-        defaults |= read_settings(argv.pop(0), names)
-    args = argument_class(**{**defaults, **_parse_flags(argument_class, defaults, argv)})
+    given = read_settings(argv.pop(0), names) if argv and argv[0].lower().endswith(".json") else {}
+    given |= _parse_flags(argument_class, {**defaults, **given}, argv)
+    args = argument_class(**{**argument_class.adapt_defaults(defaults, given), **given})
     for spec in fields(args):
         if spec.metadata.get("writes") and getattr(args, spec.name):
             check_writable(Path(getattr(args, spec.name)), spec.name)

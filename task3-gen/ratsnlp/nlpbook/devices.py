@@ -1,6 +1,9 @@
 """Where a model computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1``."""
 
+import functools
+import logging
 import re
+import shutil
 
 from .errors import UserError
 
@@ -24,4 +27,23 @@ def resolve_device(device: str = "auto") -> str:
     """``auto`` becomes ``cuda`` where there is a GPU, else ``cpu``; other names stay."""
     import torch
 
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    tell_unused_gpu()
+    return "cpu"
+
+
+@functools.cache
+def tell_unused_gpu() -> None:
+    """Say, once, that the CPU computes on a machine that has an NVIDIA GPU, and what to do."""
+    import torch
+
+    if shutil.which("nvidia-smi") is None:
+        return
+    if torch.version.cuda is None:
+        cure = f"설치된 PyTorch({torch.__version__})가 CPU용입니다. README의 'GPU'를 보고 GPU용을 설치하세요."
+    else:
+        cure = f"nvidia-smi에 나오는 CUDA Version이 {torch.version.cuda} 이상인지 확인하세요."
+    logging.getLogger(__name__).warning("NVIDIA GPU를 쓸 수 없어 CPU로 계산합니다: %s", cure)

@@ -18,8 +18,8 @@ from .paths import KOGPT_MINI
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-# what the models here end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s
-EOS_TOKENS = ("</s>", "<|endoftext|>")
+# what models end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s; Kakao's KoGPT
+EOS_TOKENS = ("</s>", "<|endoftext|>", "[EOS]")
 
 
 @contextmanager
@@ -37,12 +37,16 @@ def without_bars() -> Iterator[None]:
 
 def _from_pretrained(loader, name: str, **options):
     """``loader.from_pretrained``: from the bundled folder or the local cache if it is there, else from the hub."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     source = str(KOGPT_MINI) if name == "kogpt-mini" else name
     try:
         with without_bars():
             return loader.from_pretrained(source, local_files_only=True, **options)
+    except StrictDataclassError as error:
+        raise UserError(
+            f"모델 {name!r}: transformers가 이 설정(config.json)을 받지 않습니다: {error.__cause__}") from error
     except (OSError, ValueError, SafetensorError) as error:
         if Path(source).is_dir():
             raise UserError(
@@ -64,11 +68,12 @@ def _ask_hub(name: str) -> None:
     """
     from huggingface_hub import constants, get_session
     from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import build_hf_headers
 
     advice = "인터넷 없이 해 보려면 --pretrained_model_name kogpt-mini를 쓰세요."
     try:
         url = f"{constants.ENDPOINT}/{quote(name)}/resolve/main/config.json"
-        answer = get_session().head(url, timeout=10, follow_redirects=True)
+        answer = get_session().head(url, headers=build_hf_headers(), timeout=10, follow_redirects=True)
     except (HTTPError, OfflineModeIsEnabled) as error:
         reason = "이 컴퓨터에 없고, 허깅페이스 허브에 연결할 수 없습니다"
         raise UserError(f"모델 {name!r}: {reason}. 이름과 인터넷 연결을 확인하세요. {advice}") from error
@@ -154,10 +159,18 @@ def load_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel
     Raises:
         UserError: no such model, the hub is out of reach, or the tokenizer has more tokens than the model has rows.
     """
+    return use_special_tokens(load_weights(name), tokenizer)
+
+
+def load_weights(name: str) -> PreTrainedModel:
+    """:func:`load_model` with the special tokens as they are published. A folder with a LoRA alone is refused:
+    transformers would put it into its base, unmerged, and tell nobody."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    return use_special_tokens(_from_pretrained(AutoModelForCausalLM, name, dtype=torch.float32), tokenizer)
+    if (Path(name) / "adapter_config.json").is_file():
+        raise UserError(f"모델 {name!r}: LoRA만 든 폴더입니다. 기반 모델에 합쳐 둔 huggingface 폴더를 쓰세요.")
+    return _from_pretrained(AutoModelForCausalLM, name, dtype=torch.float32)
 
 
 def use_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:

@@ -23,7 +23,8 @@ _VERSION = re.compile(r"-v(\d+)\.ckpt$")
 _OWN = re.compile(r"epoch=\d+-val_loss=[^/\\]+\.ckpt|last\.ckpt|train_record\.json|loss\.png")
 MODEL_FILES = re.compile(
     r"(generation_|tokenizer_)?config\.json|tokenizer\.json|(special_tokens_map|added_tokens)\.json"
-    r"|chat_template\.jinja|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
+    r"|chat_template\.jinja|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
+    r"|adapter_config\.json|adapter_model\.safetensors")
 
 
 class RunFolder:
@@ -32,7 +33,8 @@ class RunFolder:
     ``epoch=E-val_loss=V.ckpt`` are the best checkpoints, weights alone; ``last`` is what the run needs to go on, and
     ``last_aside`` is that of a run that was abandoned; ``step(N)`` is a model as it was after N steps. Beside the
     checkpoints lie the model's config and tokenizer, and the best weights in a folder that other programs read,
-    ``export``. ``record`` tells of the run, ``curve`` draws its losses, ``logs`` are TensorBoard's.
+    ``export``; of a LoRA, ``adapter`` is what was learnt, and ``export`` has it merged in. ``record`` tells of the run,
+    ``curve`` draws its losses, ``logs`` are TensorBoard's.
     """
 
     def __init__(self, path: str | Path):
@@ -41,6 +43,7 @@ class RunFolder:
         self.record = self.path / "train_record.json"
         self.config = self.path / "config.json"
         self.export = self.path / "huggingface"
+        self.adapter = self.path / "adapter"
         self.curve = self.path / "loss.png"
         self.logs = self.path / "tensorboard"
 
@@ -77,11 +80,11 @@ class RunFolder:
         finally:
             lock.release()
 
-    def check_room(self, model_bytes: int, checkpoints: int) -> None:
-        """Raises UserError where the disk has no room for what a run writes: a model of ``model_bytes`` in
-        ``checkpoints`` best checkpoints and the export, and with two moments each in ``last``, the next of which is
-        written whole before the one before goes."""
-        needed = (2 * 3 + checkpoints + 1) * model_bytes
+    def check_room(self, trained_bytes: int, checkpoints: int, export_bytes: int) -> None:
+        """Raises UserError where the disk has no room for what a run writes: ``trained_bytes`` of weights in
+        ``checkpoints`` best checkpoints, and with two moments each in ``last``, the next of which is written whole
+        before the one before goes; and the whole model in the export."""
+        needed = (2 * 3 + checkpoints) * trained_bytes + export_bytes
         free = shutil.disk_usage(self.path).free + sum(path.stat().st_size for path in self.checkpoints())
         if free < needed:
             raise UserError(f"downstream_model_dir: {self.path} 폴더의 디스크에 {needed / 1e9:.1f}GB가 있어야 하는데 "
@@ -126,7 +129,8 @@ class RunFolder:
 
     def results(self) -> list[Path]:
         """What an earlier training has left that a new one would write over or be mixed up with."""
-        return [*self.checkpoints(), *self.steps(), *(path for path in (self.export, self.record) if path.exists())]
+        return [*self.checkpoints(), *self.steps(),
+                *(path for path in (self.export, self.adapter, self.record) if path.exists())]
 
     def remove_results(self) -> None:
         """Remove :meth:`results`; what is not of our names stays, within the folders of models too."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..serving.app import get_web_service_app as get_web_service_app
     from ..serving.server import run_web_service as run_web_service
     from ..serving.service import GenerationService as GenerationService
+    from ..training.adapters import add_adapter as add_adapter
     from .arguments import GenerationCompareArguments as GenerationCompareArguments
     from .arguments import GenerationDeployArguments as GenerationDeployArguments
     from .arguments import GenerationEvalArguments as GenerationEvalArguments

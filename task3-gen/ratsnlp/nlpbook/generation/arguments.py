@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..argument_groups import (
+    AdapterArguments,
     CheckpointArguments,
     CorpusArguments,
     DeviceArguments,
     LoggingArguments,
+    MemoryArguments,
     ModelArguments,
     OptimizerArguments,
     SeedArguments,
@@ -58,8 +60,8 @@ class BookArguments(Arguments):
 
 
 @dataclass
-class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArguments, OptimizerArguments,
-                               BookArguments):
+class GenerationTrainArguments(AdapterArguments, LoggingArguments, CheckpointArguments, MemoryArguments,
+                               OptimizerArguments, BookArguments):
     """ratsnlp 1.0.53's fields in its order, then what is new here."""
 
     recipe: str = argument(
@@ -79,15 +81,22 @@ class GenerationTrainArguments(LoggingArguments, CheckpointArguments, DeviceArgu
                 f"{self.monitor!r}입니다.")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
-        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer"):
-            if self.recipe == "book" and getattr(self, name) != getattr(OptimizerArguments, name):
+        for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer",
+                     "lr_scheduler_type", "precision"):
+            if self.recipe == "book" and getattr(self, name) != getattr(GenerationTrainArguments, name):
                 raise UserError(
                     f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
-        if self.fp16:
+        if self.fp16 and self.precision not in ("auto", "16"):
+            raise UserError(f"fp16: precision({self.precision})과 함께 쓸 수 없습니다. 하나만 적으세요.")
+        if self.qlora and self.optimizer == "muon":
+            raise UserError("optimizer: qlora는 AdamW로 학습하는데 'muon'입니다. 둘 가운데 하나를 빼세요.")
+        if self.fp16 or self.precision == "16":
             import torch
 
             if self.device == "cpu" or not torch.cuda.is_available():
-                raise UserError("fp16: CUDA GPU가 있어야 하는데 없습니다. --fp16 없이 실행하세요.")
+                name = "fp16" if self.fp16 else "precision"
+                raise UserError(f"{name}: float16으로 학습하려면 CUDA GPU가 있어야 하는데 없습니다. "
+                                f"--{name}{'' if self.fp16 else ' 16'} 없이 실행하세요.")
 
     @property
     def fixed_precision(self) -> str | None:
@@ -120,6 +129,8 @@ class GenerationPretrainArguments(GenerationTrainArguments):
             raise UserError(
                 f"recipe: 사전 학습은 standard로만 하는데 {self.recipe!r}입니다. "
                 "파인튜닝(train_gen-N.py)에 쓰는 값입니다.")
+        if self.lora_r:
+            raise UserError(f"lora_r: 사전 학습에서는 모델 전체를 학습하므로 0이어야 하는데 {self.lora_r}입니다.")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd: n_head({self.n_head})의 배수여야 하는데 {self.n_embd}입니다.")
         if not self.corpus_path or not Path(self.corpus_path).exists():
@@ -129,7 +140,8 @@ class GenerationPretrainArguments(GenerationTrainArguments):
 
 
 @dataclass
-class GenerationTextArguments(LoggingArguments, CheckpointArguments, DeviceArguments, OptimizerArguments):
+class GenerationTextArguments(AdapterArguments, LoggingArguments, CheckpointArguments, MemoryArguments,
+                              OptimizerArguments):
     """For one's own text: the fields of Hugging Face's training scripts, in their names and meanings.
 
     :meth:`training` says the same in the names of :class:`GenerationTrainArguments`, which everything else takes.

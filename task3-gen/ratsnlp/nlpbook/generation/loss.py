@@ -11,10 +11,9 @@ ROWS_ELSEWHERE = 1024
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, states, weight, targets, learns):
+    def forward(ctx, states, weight, targets, learns, size):
         losses = torch.empty(len(states), device=states.device)
         gradients = torch.empty(len(states) if learns else 0, len(weight), dtype=states.dtype, device=states.device)
-        size = ROWS.get(states.device.type, ROWS_ELSEWHERE)
         for rows in (slice(start, start + size) for start in range(0, len(states), size)):
             of_rows = targets[rows, None]
             logits = states[rows] @ weight.T
@@ -32,22 +31,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx, loss_gradients):
         states, weight, gradients = ctx.saved_tensors
         scale = loss_gradients[:, None].to(states.dtype)
-        return (gradients @ weight) * scale, gradients.T @ (states * scale), None, None
+        of_weight = gradients.T @ (states * scale) if ctx.needs_input_grad[1] else None  # frozen beside adapters
+        return (gradients @ weight) * scale, of_weight, None, None, None
 
 
-def linear_cross_entropy(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def linear_cross_entropy(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor,
+                         device: str | None = None) -> torch.Tensor:
     """``cross_entropy(states @ weight.T, targets, reduction="none")`` in float32: (T,), of states (T, D),
-    weight (V, D), targets (T,).
+    weight (V, D), targets (T,). As many rows at a time as suit the kind of ``device``, or that of the states.
 
     The gradient of a row of logits, softmax minus one-hot, is known as soon as the row is: it is kept, in the dtype of
     the matrix products, in the logits' place, so that there is one pass over the vocabulary instead of four. The
     products run in autocast's dtype where it is on. Source: Wijmans et al. (2024), "Cut your losses in large-vocabulary
     language models".
     """
+    size = ROWS.get(device or states.device.type, ROWS_ELSEWHERE)
     device = states.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
     with torch.autocast(device, enabled=False):
-        return _LinearCrossEntropy.apply(states.to(dtype), weight.to(dtype), targets, torch.is_grad_enabled())
+        return _LinearCrossEntropy.apply(states.to(dtype), weight.to(dtype), targets, torch.is_grad_enabled(), size)
 
 
 @torch.no_grad()
@@ -59,9 +61,10 @@ def has_plain_head(model) -> bool:
     that ``model`` computes.
     """
     head, body = model.get_output_embeddings(), model.base_model
-    if type(head) is not torch.nn.Linear or head.bias is not None or body is model:
+    matrix = getattr(head, "original_module", head)  # peft wraps one of which some rows learn; its weight has them
+    if type(matrix) is not torch.nn.Linear or matrix.bias is not None or body is model:
         return False
-    states = torch.randn(1, 4, head.in_features, generator=torch.Generator().manual_seed(0)).to(head.weight)
+    states = torch.randn(1, 4, matrix.in_features, generator=torch.Generator().manual_seed(0)).to(head.weight)
     states *= 100 / F.linear(states, head.weight).abs().max().clamp(min=1e-6)
 
     def replace(module, inputs, outputs):
@@ -102,17 +105,40 @@ def token_losses(model, batch: dict[str, torch.Tensor],
     """
     input_ids, counts, own = _counted(batch)
     targets = input_ids[:, 1:][counts]
-    # Padding is on the right, where causal attention does not look: no mask is needed.
-    if not (has_plain_head(model) if plain_head is None else plain_head):
-        logits = model(input_ids[:, :-1], use_cache=False).logits
-        return F.cross_entropy(logits[counts].float(), targets, reduction="none"), own[counts]
-    hidden = model.base_model(input_ids[:, :-1], use_cache=False).last_hidden_state
     chosen = counts.flatten().nonzero().squeeze(1)  # index_select's gradient is quicker than a mask's
+    plain_head = has_plain_head(model) if plain_head is None else plain_head
+    return _losses_at(model, input_ids[:, :-1], chosen, targets, plain_head), own[counts]
+
+
+def _losses_at(model, input_ids, chosen, targets, plain_head: bool, device: str | None = None) -> torch.Tensor:
+    """The losses (T,) of ``targets`` (T,) at the ``chosen`` (T,) of the N × W positions of ``input_ids`` (N, W)."""
+    # Padding is on the right, where causal attention does not look: no mask is needed.
+    if not plain_head:
+        logits = model(input_ids, use_cache=False).logits.flatten(0, 1).index_select(0, chosen)
+        return F.cross_entropy(logits.float(), targets, reduction="none")
+    hidden = model.base_model(input_ids, use_cache=False).last_hidden_state
     states, total = hidden.flatten(0, 1).index_select(0, chosen), len(targets)
     # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in
     # 64s, so that they are few.
     states, targets = F.pad(states, (0, 0, 0, -total % 64)), F.pad(targets, (0, -total % 64))
-    return linear_cross_entropy(states, model.get_output_embeddings().weight, targets)[:total], own[counts]
+    return linear_cross_entropy(states, model.get_output_embeddings().weight, targets, device)[:total]
+
+
+def largest_loss(model, input_ids: torch.Tensor, plain_head: bool, recipe: str, device: str) -> torch.Tensor:
+    """The loss, a scalar, of the step of ``recipe`` that needs the most memory on a kind of ``device``: every token of
+    ``input_ids`` (N, W) counts.
+
+    Unlike the recipe's own, it asks for no value of a tensor: fake tensors can follow it.
+    """
+    if recipe == "book":
+        ones, zeros = torch.ones_like(input_ids), torch.zeros_like(input_ids)
+        return book_loss(model, {
+            "input_ids": input_ids, "attention_mask": ones, "token_type_ids": zeros, "labels": input_ids})
+    if recipe == "contrast":
+        input_ids = input_ids.repeat_interleave(2, dim=0)  # after each of two control words
+    targets = input_ids[:, 1:].flatten()
+    chosen = torch.arange(len(targets), device=targets.device)
+    return _losses_at(model, input_ids[:, :-1], chosen, targets, plain_head, device).sum()
 
 
 def control_losses(model, batch: dict[str, torch.Tensor], words: torch.Tensor,

@@ -12,6 +12,7 @@ from ..devices import resolve_device
 from ..errors import UserError
 from ..pretrained import check_length, load_config, load_model, load_tokenizer, use_special_tokens
 from ..run_folder import MODEL_PREFIX, RunFolder
+from ..training.adapters import ADAPTER, CONFIG, add_adapter, load_adapter_folder, merge
 from .arguments import GenerationDeployArguments, GenerationInferArguments
 
 # Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold;
@@ -43,6 +44,7 @@ def load_model_and_tokenizer(args):
         print(f"특수 토큰 {len(args.special_tokens)}개 가운데 {added}개를 추가했습니다: "
               f"토큰 {tokens:,} → {len(tokenizer):,}개, "
               f"임베딩 {rows:,} → {model.get_input_embeddings().num_embeddings:,}행")
+    add_adapter(model, tokenizer, args, new_tokens=args.special_tokens)
     model = model.to(resolve_device(args.device))
     every = sum(parameter.numel() for parameter in model.parameters())
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -52,13 +54,14 @@ def load_model_and_tokenizer(args):
 
 def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
     """The ``state_dict`` of a Lightning checkpoint, its names prefixed ``model.`` as in the file,
-    checked to fit ``model``.
+    checked to fit ``model``. One that holds a LoRA gives that of its base with the LoRA merged in.
 
     ``weights_only=True``: a file that holds code is refused and nothing of it runs. The buffers of ratsnlp 1.0.53's
     checkpoints that today's GPT-2 has no place for are passed over; everything else has to fit.
 
     Raises:
-        UserError: not a whole checkpoint, one that holds code, or one of another model.
+        UserError: not a whole checkpoint, one that holds code, or one of another model, or of a LoRA whose base is not
+            there or is another one.
     """
     try:
         checkpoint = torch.load(fpath, map_location="cpu", weights_only=True, mmap=True)
@@ -73,6 +76,8 @@ def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
     state_dict = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(state_dict, dict):
         raise UserError(f"{fpath}: state_dict가 없습니다. train_gen-N.py로 만든 체크포인트가 아닙니다.")
+    if ADAPTER in checkpoint:
+        state_dict = _merged(fpath, checkpoint[ADAPTER], state_dict)
     state_dict = {name: tensor for name, tensor in state_dict.items() if not _OLD_BUFFERS.search(name)}
     expected = {f"{MODEL_PREFIX}{name}": tensor.shape for name, tensor in model.state_dict().items()}
     wrong = sorted(state_dict.keys() ^ expected.keys())
@@ -83,9 +88,24 @@ def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:
     return state_dict
 
 
+def _merged(fpath: str | Path, told: dict, state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a checkpoint that holds the ``state_dict`` of an adapter would hold of the whole model, learnt as it is."""
+    folder = Path(fpath).parent
+    tokens = len(load_tokenizer(str(folder))) if (folder / "tokenizer.json").is_file() else told["base"]["tokens"]
+    if tokens != told["base"]["tokens"]:
+        raise UserError(f"{fpath}: 토큰이 {told['base']['tokens']:,}개인 토크나이저로 학습한 어댑터인데 {folder}의 "
+                        f"토크나이저에는 {tokens:,}개가 있습니다. 학습할 때의 토크나이저가 있어야 합니다.")
+    weights = {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in state_dict.items()}
+    merged = merge(told, weights, fpath).state_dict()
+    return {MODEL_PREFIX + name: tensor for name, tensor in merged.items()}
+
+
 def load_pretrained(name: str, eos_token: str | None = None):
-    """``(model, tokenizer)`` of a hub name, a folder, or ``kogpt-mini``, ready to generate."""
+    """``(model, tokenizer)`` of a hub name, a folder, or ``kogpt-mini``, ready to generate; of a folder with a LoRA,
+    its base with the LoRA merged in."""
     tokenizer = load_tokenizer(name, eos_token)
+    if (Path(name) / CONFIG).is_file():
+        return use_special_tokens(load_adapter_folder(Path(name)), tokenizer).eval(), tokenizer
     return load_model(name, tokenizer).eval(), tokenizer
 
 

@@ -6,7 +6,7 @@ from torch.utils.data import RandomSampler, Sampler
 
 from ..data_utils import LengthGroupedSampler
 from ..errors import UserError
-from ..training.optimizers import BookAdamW, MuonAdamW, parameter_groups
+from ..training.optimizers import BookAdamW, MuonAdamW, paged_adamw, parameter_groups
 from .features import GenerationExample
 from .loss import book_loss, control_losses, token_losses
 
@@ -48,15 +48,18 @@ class StandardRecipe:
         return losses.mean(), len(losses)
 
     def optimizer(self, model, dataset, total_steps: int, fused: bool) -> dict | torch.optim.Optimizer:
-        from transformers import get_linear_schedule_with_warmup
+        from transformers import get_scheduler
 
         args = self.args
         self.tokens_per_step = float(args.batch_size * dataset.lengths.mean())
-        kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
-        optimizer = kind(
-            parameter_groups(model, args.weight_decay), lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
+        groups = parameter_groups(model, args.weight_decay)
+        if args.qlora:
+            optimizer = paged_adamw(groups, lr=args.learning_rate, eps=args.adam_epsilon)
+        else:
+            kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
+            optimizer = kind(groups, lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
         warmup_steps = args.warmup_steps or round(args.warmup_ratio * total_steps)
-        schedule = get_linear_schedule_with_warmup(optimizer, warmup_steps, total_steps)
+        schedule = get_scheduler(args.lr_scheduler_type, optimizer, warmup_steps, total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def clip(self, parameters) -> None:
@@ -87,7 +90,7 @@ def _control_words(dataset) -> torch.Tensor:
         UserError: there are fewer than two, or they differ in length.
     """
     words = [word for word in dataset.prompts if word]
-    ids = [dataset.tokenizer.encode(word, add_special_tokens=False) for word in words]
+    ids = [dataset.tokenizer.encode(word) for word in words]  # with the bos of tokenizers that have one
     if len(ids) < 2 or len({len(word) for word in ids}) > 1:
         counts = ", ".join(f"{word} {len(tokens)}개" for word, tokens in zip(words, ids, strict=True))
         raise UserError(

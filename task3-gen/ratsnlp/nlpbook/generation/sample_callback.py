@@ -23,10 +23,11 @@ class SampleTexts(Callback):
         if trainer.fast_dev_run:
             return
         dataset = trainer.train_dataloader.dataset
-        texts = [
-            sample_texts(
-                module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0].with_prompt
-            for prompt in dataset.prompts[: self.PROMPTS]]
+        with trainer.precision_plugin.forward_context():
+            texts = [
+                sample_texts(
+                    module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0].with_prompt
+                for prompt in dataset.prompts[: self.PROMPTS]]
         for text in texts:
             logger.info("에폭 %d의 모델이 쓴 텍스트: %s", trainer.current_epoch + 1, text)
         for each in trainer.loggers:

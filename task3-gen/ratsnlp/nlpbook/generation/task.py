@@ -7,7 +7,9 @@ from dataclasses import asdict
 import torch
 from pytorch_lightning import LightningModule
 
+from ..errors import UserError
 from ..pretrained import check_architecture, check_length
+from ..training.adapters import check_adapter, has_adapter, keep_adapter, load_adapter
 from .loss import has_plain_head, token_losses
 from .recipes import recipe_of
 from .sample_callback import SampleTexts
@@ -21,13 +23,16 @@ class GenerationTask(LightningModule):
 
     Raises:
         UserError: ``args.max_seq_length`` is beyond the model's positions, or ``model`` is of another
-            architecture than its weights.
+            architecture than its weights, or there is no adapter in it although ``args.lora_r`` is set.
     """
 
     def __init__(self, model, args):
         super().__init__()
         check_length(model.config, args.max_seq_length, "max_seq_length")
         check_architecture(model)
+        if args.lora_r and not has_adapter(model):
+            raise UserError(f"lora_r: {args.lora_r}인데 모델에 LoRA가 없습니다. "
+                            "먼저 add_adapter(model, tokenizer, args)를 호출하세요.")
         # transformers 5 keeps the file's, the book's 4 made float32 of it
         if model.dtype in (torch.float16, torch.bfloat16):
             logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))
@@ -38,6 +43,18 @@ class GenerationTask(LightningModule):
 
     def configure_callbacks(self):
         return [SampleTexts(), *self.recipe.callbacks()]
+
+    def on_save_checkpoint(self, checkpoint):
+        keep_adapter(checkpoint, self.model)
+
+    def on_load_checkpoint(self, checkpoint):
+        check_adapter(checkpoint, self.model)
+
+    def load_state_dict(self, state_dict, *more, **named):
+        if has_adapter(self.model):
+            load_adapter(self.model, state_dict)
+        else:
+            super().load_state_dict(state_dict, *more, **named)
 
     def on_fit_start(self):
         # from_pretrained leaves the model in eval mode, that is without dropout, and Lightning keeps the mode it finds

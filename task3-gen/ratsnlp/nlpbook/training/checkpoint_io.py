@@ -29,6 +29,7 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
 
 def check_weights(module: torch.nn.Module) -> None:
     """Raises UserError where a weight is not a number any more: such weights are never written over good ones."""
-    if not all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters()):
+    trained = (parameter for parameter in module.parameters() if parameter.requires_grad)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in trained):
         raise UserError("가중치에 NaN이나 무한대가 생겨 학습을 멈췄습니다. 앞서 저장한 체크포인트는 그대로 있습니다. "
                         "learning_rate를 절반 이하로 줄이거나 warmup_ratio를 늘려 다시 학습하세요.")

@@ -63,7 +63,7 @@ class LossWatch(Callback):
 
     def on_train_start(self, trainer, module):
         self.step = trainer.global_step
-        self.guard = LossGuard(module.model.get_input_embeddings().num_embeddings, self.args.learning_rate)
+        self.guard = LossGuard(len(module.model.get_input_embeddings().weight), self.args.learning_rate)
         if self.guard_state:
             self.guard.load_state_dict(self.guard_state)
 

@@ -8,8 +8,9 @@ from pytorch_lightning.callbacks import Callback
 
 from ..errors import UserError
 from ..files import remove_files, whole_files, whole_folder
-from ..pretrained import load_config, load_tokenizer, save_tokenizer, without_bars
+from ..pretrained import load_config, load_tokenizer, save_tokenizer, use_special_tokens, without_bars
 from ..run_folder import MODEL_FILES, MODEL_PREFIX, RunFolder
+from .adapters import ADAPTER, describe, has_adapter, merge, save_adapter, weights_of
 from .checkpoint_io import check_weights
 
 
@@ -37,7 +38,11 @@ class ModelFiles(Callback):
         if not (due and self.args.save_total_limit) or trainer.fast_dev_run:
             return
         check_weights(module)
-        save_model(self.folder.step(self.step), module.model, trainer.train_dataloader.dataset.tokenizer)
+        folder, tokenizer = self.folder.step(self.step), trainer.train_dataloader.dataset.tokenizer
+        if has_adapter(module.model):
+            save_adapter(folder, describe(module.model), weights_of(module.model), tokenizer)
+        else:
+            save_model(folder, module.model, tokenizer)
         if self.args.save_total_limit > 0:
             for folder in self.folder.steps()[: -self.args.save_total_limit]:
                 remove_files(folder, MODEL_FILES)
@@ -67,8 +72,12 @@ def save_model(folder: Path, model, tokenizer, state_dict: dict[str, torch.Tenso
 
 
 def export_best(folder: RunFolder, model, tokenizer, best: Path) -> None:
-    """Write the weights of the checkpoint ``best`` as a folder that other programs read."""
-    state_dict = torch.load(best, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    save_model(
-        folder.export, model, tokenizer,
-        {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in state_dict.items()})
+    """Write the weights of the checkpoint ``best`` as a folder that other programs read; an adapter also as peft does.
+    """
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
+    weights = {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint["state_dict"].items()}
+    if not has_adapter(model):
+        save_model(folder.export, model, tokenizer, weights)
+        return
+    save_adapter(folder.adapter, checkpoint[ADAPTER], weights, tokenizer)
+    save_model(folder.export, use_special_tokens(merge(checkpoint[ADAPTER], weights, best), tokenizer), tokenizer)

@@ -91,17 +91,30 @@ class MuonAdamW(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
+def paged_adamw(groups: list[dict], lr: float, eps: float) -> torch.optim.Optimizer:
+    """AdamW whose moments a GPU that runs out of memory puts into the computer's; on a CPU they are there already.
+
+    Source: Dettmers et al. (2023), "QLoRA: Efficient finetuning of quantized LLMs", section 3.
+    """
+    from bitsandbytes.optim import AdamW32bit, PagedAdamW32bit
+
+    on_cpu = any(parameter.device.type == "cpu" for group in groups for parameter in group["params"])
+    return (AdamW32bit if on_cpu else PagedAdamW32bit)(groups, lr=lr, eps=eps)
+
+
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:
-    """The parameters of ``model`` in three groups: matrices inside the layers (``hidden``), embeddings,
-    and vectors, which do not decay."""
+    """The parameters of ``model`` that learn, in three groups: matrices inside the layers (``hidden``), embeddings, or
+    the rows of them that learn beside an adapter, and vectors, which do not decay."""
     embeddings = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
     embeddings.append(model.get_output_embeddings().weight)
+    embeddings += [rows for name, rows in model.named_parameters() if "trainable_tokens_delta" in name]
     embedded = {id(parameter) for parameter in embeddings}
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in learning if parameter.dim() >= 2]
     return [
         {"params": [matrix for matrix in matrices if id(matrix) not in embedded],
          "weight_decay": weight_decay, "hidden": True},
         {"params": [matrix for matrix in matrices if id(matrix) in embedded],
          "weight_decay": weight_decay, "hidden": False},
-        {"params": [parameter for parameter in model.parameters() if parameter.dim() < 2],
+        {"params": [parameter for parameter in learning if parameter.dim() < 2],
          "weight_decay": 0.0, "hidden": False}]

@@ -14,7 +14,7 @@ from .last_checkpoint import Progress, read_progress
 MAY_DIFFER = {
     "downstream_model_dir", "downstream_corpus_root_dir", "downstream_corpus_name", "downstream_task_name",
     "overwrite_cache", "force_download", "test_mode", "cpu_workers", "tpu_cores", "device", "resume", "save_steps",
-    "save_total_limit", "save_top_k", "patience", "logging_steps", "logging_dir", "wandb"}
+    "save_total_limit", "save_top_k", "patience", "logging_steps", "logging_dir", "wandb", "gradient_checkpointing"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def resumed_tokenizer(args):
 
 def _check_same_run(args, dataset, record: dict) -> None:
     for name, then in record["arguments"].items():
-        now = getattr(args, name, then)
+        now, then = (list(value) if isinstance(value, tuple) else value  # as JSON has it
+                     for value in (getattr(args, name, then), then))
         if name not in MAY_DIFFER and now != then:
             raise UserError(
                 f"{name}: 이 폴더의 학습은 {then!r}로 했는데 지금은 {now!r}입니다. "

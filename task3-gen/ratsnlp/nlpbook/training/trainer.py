@@ -9,15 +9,18 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from ..devices import resolve_device
 from ..errors import UserError
 from ..run_folder import CHECKPOINT, RunFolder
+from .adapters import whole_bytes
 from .best_checkpoints import BestCheckpoints, Patience
 from .checkpoint_io import WholeFileCheckpointIO
+from .footprint import GradientCheckpointing, HalfBase
 from .last_checkpoint import LastCheckpoint
 from .loss_watch import LossWatch
 from .model_files import ModelFiles, check_same_model, export_best
 from .order import order_by_epoch
-from .precision import best_precision
+from .precision import precision_of, tell_precision
 from .progress import ProgressBar
 from .record import RunRecord
 from .resume import begin
@@ -45,7 +48,8 @@ class Trainer(pl.Trainer):
                 named.update(ckpt_path=folder.last, weights_only=True)
             folder.check_own()
             check_same_model(folder, model.model, loader.dataset.tokenizer)
-            folder.check_room(sum(tensor.nbytes for tensor in model.parameters()), max(args.save_top_k, 1))
+            folder.check_room(sum(tensor.nbytes for tensor in model.parameters() if tensor.requires_grad),
+                              max(args.save_top_k, 1), whole_bytes(model.model))
             if beginning.kind == "new" and not args.resume:
                 aside = folder.last_aside if beginning.unfinished else None
                 if aside:
@@ -76,7 +80,7 @@ def get_trainer(args, return_trainer_only=True):
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements; what matters is told below
     for needless in (
             "LeafSpec", "does not have many workers", "exists and is not empty", "smaller than the logging interval",
-            "your dataloader is not resumable"):
+            "your dataloader is not resumable", "gradient_checkpointing_(en|dis)able. is deprecated"):
         warnings.filterwarnings("ignore", message=f".*{needless}")
     folder = RunFolder(args.downstream_model_dir)
     if not args.test_mode:
@@ -86,20 +90,24 @@ def get_trainer(args, return_trainer_only=True):
         dirpath=folder.path, filename=CHECKPOINT, monitor=monitor, mode=mode, save_top_k=args.save_top_k,
         save_weights_only=True,
         enable_version_counter=not args.resume)  # an epoch that is done again after a kill writes the same file again
+    resolve_device(args.device)  # which says where a GPU is left unused
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
     trainer = Trainer(
         max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator=accelerator,
         devices=[int(number)] if number else 1,
-        precision=args.fixed_precision or best_precision(args.fp16, args.device),
+        precision=precision_of(args),
         accumulate_grad_batches=args.gradient_accumulation_steps,
         callbacks=[
             checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), RunRecord(args),
-            ModelFiles(args), Patience(monitor, mode, args.patience)],
+            ModelFiles(args), Patience(monitor, mode, args.patience),
+            *([GradientCheckpointing()] if args.gradient_checkpointing else []),
+            *([HalfBase()] if args.lora_r else [])],
         plugins=[WholeFileCheckpointIO()], logger=False if args.test_mode else get_loggers(args),
         log_every_n_steps=args.logging_steps, enable_model_summary=False)
     where = (torch.cuda.get_device_name(trainer.strategy.root_device)
              if trainer.strategy.root_device.type == "cuda" else "CPU")
     logger.info("장치: %s, 정밀도: %s", where, trainer.precision)
+    tell_precision(trainer.precision, args.precision, where != "CPU")
     if args.tpu_cores:
         logger.info("tpu_cores: TPU는 쓰지 않습니다. 위의 장치로 학습합니다.")
     return trainer if return_trainer_only else (checkpoint_callback, trainer)
