@@ -25,6 +25,14 @@ def is_no_space(error: BaseException | None) -> bool:
     return told is not None and int(told[1]) in NO_SPACE
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a GPU or of the computer has run out; PyTorch says the latter only in the message."""
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or torch is not None and (
+        isinstance(error, torch.OutOfMemoryError)
+        or isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+
+
 def no_space_message(path) -> str:
     return (f"디스크 공간이 부족해 저장하지 못했습니다: {path}. 앞서 저장한 체크포인트는 그대로 있습니다. "
             "공간을 비우거나 --downstream_model_dir로 다른 디스크를 지정하세요.")
@@ -36,10 +44,9 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if is_no_space(error):
         return no_space_message(getattr(error, "filename", None) or "파일")
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return ("GPU 메모리가 부족합니다. --batch_size를 절반으로 줄이거나 --max_seq_length를 줄이고, "
-                "다른 프로그램이 GPU를 쓰고 있지 않은지 nvidia-smi로 확인하세요.")
+    if is_out_of_memory(error):
+        return ("메모리가 부족합니다. --batch_size를 절반으로 줄이거나 --max_seq_length를 줄이고, "
+                "다른 프로그램이 메모리를 쓰고 있지 않은지(GPU라면 nvidia-smi로) 확인하세요.")
     return None
 
 

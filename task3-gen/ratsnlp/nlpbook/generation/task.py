@@ -7,10 +7,11 @@ from dataclasses import asdict
 import torch
 from pytorch_lightning import LightningModule
 
+from ..devices import resolve_device
 from ..errors import UserError
 from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, has_adapter, keep_adapter, load_adapter
-from .loss import has_plain_head, token_losses
+from .loss import has_plain_head, largest_loss, token_losses
 from .recipes import recipe_of
 from .sample_callback import SampleTexts
 
@@ -75,10 +76,18 @@ class GenerationTask(LightningModule):
         self.log(
             "val_bits_per_char", losses[own].sum() / (math.log(2) * characters), batch_size=characters, sync_dist=True)
 
+    def largest_loss(self, model, input_ids):
+        """The loss of a step on ``input_ids`` (N, W) in which every token counts, for an estimate of the memory."""
+        return largest_loss(model, input_ids, self.plain_head, self.args.recipe, resolve_device(self.args.device))
+
     def configure_optimizers(self):
         fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
         total_steps = int(self.trainer.estimated_stepping_batches)
         return self.recipe.optimizer(self.model, self.trainer.train_dataloader.dataset, total_steps, fused)
+
+    def optimizer_step(self, *arguments, **named):
+        super().optimizer_step(*arguments, **named)
+        self.optimizers().zero_grad()  # Lightning would keep them beside the activations of the next step
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
         self.recipe.clip(self.parameters())

@@ -18,6 +18,7 @@ from .checkpoint_io import WholeFileCheckpointIO
 from .footprint import GradientCheckpointing, HalfBase
 from .last_checkpoint import LastCheckpoint
 from .loss_watch import LossWatch
+from .memory_check import MemoryCheck
 from .model_files import ModelFiles, check_same_model, export_best
 from .order import order_by_epoch
 from .precision import precision_of, tell_precision
@@ -46,6 +47,8 @@ class Trainer(pl.Trainer):
             if beginning.kind == "resumed":
                 epoch, batches_done = beginning.progress.epoch, beginning.progress.batches_done
                 named.update(ckpt_path=folder.last, weights_only=True)
+            memory = MemoryCheck(model, loader.dataset, self.precision)
+            memory.tell()
             folder.check_own()
             check_same_model(folder, model.model, loader.dataset.tokenizer)
             folder.check_room(sum(tensor.nbytes for tensor in model.parameters() if tensor.requires_grad),
@@ -59,7 +62,8 @@ class Trainer(pl.Trainer):
             folder.remove_unfinished()
             order_by_epoch(loader, args.seed or 0, epoch, batches_done)
             order_by_epoch(val_dataloaders, args.seed or 0)
-            super().fit(model, loader, val_dataloaders, *more, **named)
+            with memory.explained():
+                super().fit(model, loader, val_dataloaders, *more, **named)
             self._finish(model, loader.dataset.tokenizer)
 
     def _finish(self, module, tokenizer) -> None:
