@@ -29,7 +29,7 @@ if __name__ == "__main__":
     )
 
     # 1. 모델과 토크나이저: --downstream_model_dir가 있으면 그 폴더의 파인튜닝한 모델을 씁니다.
-    model, tokenizer = load_for_inference(args, eos_token="</s>")
+    model, tokenizer = load_for_inference(args)
 
     # 2. 문장을 토큰 번호로
     input_ids = encode_prompt(model, tokenizer, args.input_sentence)

@@ -41,7 +41,7 @@ if __name__ == "__main__":
     del checkpoint  # 파일을 닫습니다. Windows에서는 열려 있는 파일을 바꾸거나 지울 수 없습니다.
 
     # 2. 토크나이저
-    tokenizer = load_tokenizer(args.model_name_or_dir, eos_token="</s>")
+    tokenizer = load_tokenizer(args.model_name_or_dir)
     model = use_special_tokens(model, tokenizer).eval().to(
         "cuda" if torch.cuda.is_available() else "cpu")
 

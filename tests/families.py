@@ -10,6 +10,7 @@ GROUPED = {**LLAMA, "num_key_value_heads": 2}  # two queries share a key
 PLAIN = {
     "gpt2": GPT2, "gpt_neox": LLAMA, "llama": GROUPED, "qwen3": {**GROUPED, "head_dim": 8},
     "gemma3_text": {**GROUPED, "head_dim": 8}, "exaone4": GROUPED,
+    "mistral": {**LLAMA, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 16, "sliding_window": None},
     "opt": {**LLAMA, "ffn_dim": 64, "word_embed_proj_dim": 32, "dropout": 0.0},
     "gpt_neo": {"max_position_embeddings": 64, "hidden_size": 32, "num_layers": 2, "num_heads": 4,
                 "attention_types": [[["global", "local"], 1]]},
@@ -24,10 +25,12 @@ OTHER = {  # what they do to the logits: bias, bias, scale, scale, soft cap
 FAMILIES = PLAIN | OTHER
 
 
-def build(kind: str, tokenizer):
-    """A small random model whose logits are as large as a trained model's, and whose biases are not zero."""
+def build(kind: str, tokenizer, **changes):
+    """A small random model whose logits are as large as a trained model's, and whose biases are not zero; ``changes``
+    are the configuration's."""
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), bos_token_id=0, eos_token_id=1, **FAMILIES[kind])
+    config = AutoConfig.for_model(
+        kind, vocab_size=len(tokenizer), bos_token_id=0, eos_token_id=1, **FAMILIES[kind], **changes)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():

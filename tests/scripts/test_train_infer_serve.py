@@ -72,9 +72,9 @@ def test_where_results_go_by_default():
         assert f"port={9000 + number}" in served
         name = {0: "kogpt-mini", **HUB_NAMES}[number]
         eos = "<|endoftext|>" if number == 3 else "</s>"
+        assert f'eos_token="{eos}"' in source
         for script in (source, served):
             assert f'pretrained_model_name="{name}"' in script
-            assert f'eos_token="{eos}"' in script
 
 
 @pytest.mark.parametrize("kind", ["train", "infer", "serve"])
@@ -107,7 +107,7 @@ def test_help_is_korean_and_complete(script):
     (("train_gen-1.py", "--batch_size", "0"), "batch_size: 1 이상이어야 하는데 0"),
     (("train_gen-0.py", "--max_seq_length", "300"),
      "max_seq_length: 이 모델의 최대 길이는 256토큰이라 256 이하여야 하는데 300"),
-    (("train_gen-1.py", "--fp16"), "fp16: CUDA GPU가 있어야"),
+    (("train_gen-1.py", "--fp16"), "fp16: float16으로 학습하려면 CUDA GPU가 있어야"),
     (("train_gen-0.py", "--downstream_corpus_name", "none"), "ratings_train.txt"),
     (("infer_gen-0.py", "--input_sentence", ""), "input_sentence"),
     (("infer_gen-0.py", "--input_sentence", "가 나 " * 60), "자리가 없습니다"),

@@ -48,10 +48,10 @@ class TokenStore(Dataset):
     """Texts as token ids, one after another in one flat array; ``self[i]`` is a window of them,
     padded with eos to ``width`` tokens.
 
-    Truncated texts have one window each. Else a text without a control word begins with eos, so that its first token is
-    learnt too, and a text longer than ``width`` continues in a next window, which begins with the last token of the one
-    before: each token, and an eos after the text, is predicted once. ``book_fields`` adds the lists that only the
-    book's task reads.
+    Truncated texts have one window each. Else a text without a control word begins with eos, or with the bos that the
+    tokenizer puts there, so that its first token is learnt too, and a text longer than ``width`` continues in a next
+    window, which begins with the last token of the one before: each token, and an eos after the text, is predicted
+    once. ``book_fields`` adds the lists that only the book's task reads.
 
     Shapes, for N texts with T tokens in all and W windows: ``ids`` (T,), ``offsets`` (N + 1,), ``control_tokens`` and
     ``characters`` (N,), ``document`` and ``start`` (W,). ``controls`` has the number of tokens of each control word.
@@ -75,7 +75,7 @@ class TokenStore(Dataset):
                         len(backend.encode(word).ids) if word else 0 if truncate else 1)  # the eos before it
                 if truncate and len(ids) > width:
                     ids, upto = ids[:width], backend.encode(example.text).offsets[width - 1][1]
-                elif not truncate and not word:
+                elif not truncate and not word and ids[:1] != [tokenizer.bos_token_id]:
                     ids = [tokenizer.eos_token_id, *ids]
                 flat += np.asarray(ids, dtype=dtype).tobytes()
                 ends.append(ends[-1] + len(ids))
