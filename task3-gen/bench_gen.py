@@ -8,6 +8,7 @@ r"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 �
     python task3-gen/bench_gen.py --limit 5000 \
         --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
     python task3-gen/bench_gen.py --only book standard --rounds 5  # 몇 가지만
+    python task3-gen/bench_gen.py --what lora                      # LoRA와 QLoRA
     python task3-gen/bench_gen.py --what decoding                  # 텍스트를 생성하는 속도
     python task3-gen/bench_gen.py --what serving                   # 서버: 여러 명이 함께 쓸 때
 
@@ -16,6 +17,9 @@ r"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 �
 리뷰를 자르지 않고, 패딩과 token_type_ids 없이, float32로 계산합니다. 끝으로, book이 모든 에폭을
 마치고 도달한 글자당 비트에 standard(한 에폭의 학습률 스케줄)가 몇 초 만에 도달하는지 측정합니다.
 마지막 줄은 JSON입니다.
+
+--what lora는 train_gen-N.py로 모델 전체, LoRA, QLoRA(requirements-qlora.txt)를 한 에폭씩 학습해
+시간, 메모리, 결과, 체크포인트의 크기를 비교합니다. --pretrained_model_name이 N을 정합니다.
 
 --what decoding은 infer_gen-0.py의 열여섯 설정을 하나씩 실행할 때와 한 배치로 실행할 때를, 그리고
 transformers와 CTranslate2(requirements-ctranslate2.txt)를 번갈아 측정합니다.
@@ -35,6 +39,7 @@ if __name__ == "__main__":
     bench = nlpbook.load_arguments(BenchArguments)
 
     # PyTorch, Lightning, transformers는 여기서 불러옵니다.
-    from bench import decoding, serving, speed
+    from bench import decoding, lora, serving, speed
 
-    {"training": speed, "decoding": decoding, "serving": serving}[bench.what].main(bench)
+    ways = {"training": speed, "lora": lora, "decoding": decoding, "serving": serving}
+    ways[bench.what].main(bench)

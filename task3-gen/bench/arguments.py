@@ -26,6 +26,11 @@ RIVALS = {
     "ratsnlp": "ratsnlp 1.0.53 원본",
 }
 NAMES = {**RUNGS, **RIVALS}
+LORA_WAYS = {
+    "full": ("모델 전체", ()), "full-again": ("모델 전체, 활성값 다시 계산", ("--gradient_checkpointing",)),
+    "lora": ("LoRA", ("--lora_r", "16")),
+    "lora-again": ("LoRA, 활성값 다시 계산", ("--lora_r", "16", "--gradient_checkpointing")),
+    "qlora": ("QLoRA", ("--qlora",))}
 SERVERS = ("book", "transformers", "ctranslate2", "vllm")
 MOST_CLIENTS = 256
 HELD_OUT = 1000  # reviews that judge
@@ -48,10 +53,13 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
     rounds: int = argument(3, "번갈아 몇 번 측정할지", minimum=1)
     what: str = argument(
-        "training", "무엇을 측정할지: training(학습 방법), decoding(배치와 CTranslate2), serving(서버)",
-        choices=("training", "decoding", "serving"))
+        "training", "무엇을 측정할지: training(학습 방법), lora(LoRA와 QLoRA), decoding(배치와 CTranslate2), "
+        "serving(서버)",
+        choices=("training", "lora", "decoding", "serving"))
     only: tuple[str, ...] = argument(
-        (), f"측정할 것: {', '.join(NAMES)}. serving에서는 {', '.join(SERVERS)}")
+        (), f"측정할 것: {', '.join(NAMES)}. lora에서는 {', '.join(LORA_WAYS)}. serving에서는 {', '.join(SERVERS)}")
+    samples: int = argument(
+        500, "'긍정'과 '부정'으로 시작하는 텍스트를 몇 개씩 써서 비교할지", minimum=1, group="LoRA(--what lora)")
     downstream_model_dir: str = argument(
         str(nlpbook.OUTPUT / "nsmc-gen/train_gen-by-kogpt-mini"), "서버가 쓸 체크포인트 폴더", path=True, group=SERVER)
     clients: tuple[str, ...] = argument(("1", "4", "16", "32"), "동시에 요청하는 클라이언트의 수들", group=SERVER)
@@ -62,7 +70,7 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
 
     def __post_init__(self):
         super().__post_init__()
-        names = SERVERS if self.what == "serving" else NAMES
+        names = {"serving": SERVERS, "lora": LORA_WAYS}.get(self.what, NAMES)
         for name in self.only:
             if name not in names:
                 raise nlpbook.UserError(f"only: {', '.join(names)} 가운데에서 골라야 하는데 {name!r}입니다.")
