@@ -132,7 +132,7 @@ def test_the_advice_fits_and_keeps_the_step(make_args, tokenizer, tell):
     assert first.changes == {"batch_size": 2, "gradient_accumulation_steps": 12}
     assert str(first).startswith("--batch_size 2 --gradient_accumulation_steps 12: ")
     assert first.needs == tell(**first.changes)
-    assert "--batch_size 2 --gradient_accumulation_steps 12: 0.0GB" in advice(*asked, free)
+    assert f"--batch_size 2 --gradient_accumulation_steps 12: {memory.amount(first.needs.total)}" in advice(*asked, free)
     nothing = advice(*asked, 1000)
     assert "부족합니다" in nothing
     assert "--qlora" in nothing
@@ -141,7 +141,8 @@ def test_the_advice_fits_and_keeps_the_step(make_args, tokenizer, tell):
 def test_the_line_that_tells_it():
     told = memory.MemoryEstimate(5_300_000_000, 5_300_000_000, 0, 1_650_000_000, 250_000_000)
     assert told.describe(7_800_000_000) == (
-        "메모리: 12.5GB쯤 필요합니다(가중치 5.3, 그래디언트 5.3, 옵티마이저 0.0, 활성값 1.6, 로짓 0.2). 남은 것: 7.8GB")
+        "메모리: 12.5GB쯤 필요합니다(가중치 5.3GB, 그래디언트 5.3GB, 옵티마이저 0MB, 활성값 1.6GB, 로짓 250MB). "
+        "남은 것: 7.8GB")
 
 
 def test_free_memory_is_bounded_by_the_control_group(monkeypatch):

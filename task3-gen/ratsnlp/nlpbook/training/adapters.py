@@ -181,7 +181,6 @@ def set_weights(model, weights: dict[str, torch.Tensor], source) -> None:
     Raises:
         UserError: they are not of such an adapter (naming the ``source``).
     """
-
     expected = {name: tensor.shape for name, tensor in weights_of(model).items()}
     if expected != {name: tensor.shape for name, tensor in weights.items()}:
         raise UserError(f"{source}: 다른 어댑터의 가중치입니다(LoRA를 넣은 층이나 r이 다릅니다).")
@@ -228,7 +227,6 @@ def merge(told: dict, weights: dict[str, torch.Tensor], source):
     Raises:
         UserError: the base cannot be read, or is not the one that the adapter has learnt on (naming the ``source``).
     """
-
     base = Base(**told["base"])
     try:
         model = load_weights(base.name)

@@ -29,6 +29,11 @@ BITS_PER_WEIGHT = 4 + 8 / 64 + 32 / (64 * 256)
 Loss = Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]  # of a model and input_ids (N, W): a scalar
 
 
+def amount(size: float) -> str:
+    """So many bytes, as people say it."""
+    return f"{size / GB:.1f}GB" if size >= GB else f"{size / 1e6:.0f}MB"
+
+
 @dataclass(frozen=True)
 class MemoryEstimate:
     """What a training step holds at its peak, in bytes."""
@@ -52,8 +57,8 @@ class MemoryEstimate:
         """One Korean line, beside the bytes that are ``free``."""
         names = {"weights": "가중치", "gradients": "그래디언트", "optimizer": "옵티마이저", "activations": "활성값",
                  "logits": "로짓"}
-        parts = ", ".join(f"{korean} {getattr(self, name) / GB:.1f}" for name, korean in names.items())
-        return f"메모리: {self.total / GB:.1f}GB쯤 필요합니다({parts}). 남은 것: {free / GB:.1f}GB"
+        parts = ", ".join(f"{korean} {amount(getattr(self, name))}" for name, korean in names.items())
+        return f"메모리: {amount(self.total)}쯤 필요합니다({parts}). 남은 것: {amount(free)}"
 
 
 class _Ledger(TorchDispatchMode):
@@ -261,7 +266,7 @@ class Way(NamedTuple):
 
     def __str__(self):
         flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in self.changes.items())
-        return f"{flags}: {self.needs.total / GB:.1f}GB"
+        return f"{flags}: {amount(self.needs.total)}"
 
 
 def ways_to_fit(config, args, loss: Loss, device: str, precision: str, free: int,

@@ -9,7 +9,7 @@ from ..devices import resolve_device
 from ..errors import UserError, is_out_of_memory
 from .adapters import NAME, has_adapter
 from .free_memory import free_memory
-from .memory import GB, advice, estimate
+from .memory import advice, amount, estimate
 
 logger = logging.getLogger("ratsnlp")
 
@@ -40,7 +40,7 @@ class MemoryCheck:
         if needs.total <= self.free:
             logger.info("%s", told)
         elif needs.certain > self.all:
-            raise UserError(f"{told}, 모두 {self.all / GB:.1f}GB. {self._advice()}")
+            raise UserError(f"{told}, 모두 {amount(self.all)}. {self._advice()}")
         else:
             logger.warning("%s. 도중에 메모리가 부족해질 수 있습니다. %s", told, self._advice())
 
