@@ -3,7 +3,7 @@
     python docs/memory.py            # shows them, and writes them between the marks
 
 Nothing is downloaded and no GPU is used: docs/other_models.json has the shapes. A table stands in a document
-between ``<!-- figure: NAME -->`` and ``<!-- /figure -->``.
+between ``<!-- memory: NAME -->`` and ``<!-- /memory -->``.
 """
 
 import copy
@@ -171,7 +171,7 @@ def main() -> None:
         print(f"{made}\n")
         file = REPOSITORY / page
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        marked = re.compile(rf"(<!-- figure: {figure} -->\n).*?(<!-- /figure -->)", re.DOTALL)
+        marked = re.compile(rf"(<!-- memory: {figure} -->\n).*?(<!-- /memory -->)", re.DOTALL)
         if marked.search(text):
             file.write_text(marked.sub(lambda marks, made=made: marks[1] + made + marks[2], text), encoding="utf-8")
 

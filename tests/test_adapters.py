@@ -22,6 +22,7 @@ from ratsnlp.nlpbook.generation import (
 )
 from ratsnlp.nlpbook.training.adapters import weights_of
 from ratsnlp.nlpbook.training.footprint import HalfBase
+from ratsnlp.nlpbook.training.precision import precision_of, tell_precision
 
 LORA = {"lora_r": 4, "learning_rate": 1e-2, "epochs": 1}
 IDS = torch.tensor([[5, 9, 300, 7, 11]])
@@ -251,7 +252,7 @@ def test_layers_that_are_not_there_are_told_with_those_that_are(make_args):
 def test_settings_that_need_each_other_or_exclude_each_other(make_args, tmp_path):
     for changes, message in (
             ({"lora_alpha": 8.0}, "lora_alpha: LoRA를 쓸 때의 설정인데 lora_r가 0"),
-            ({"lora_r": 4, "lora_target_modules": ()}, "lora_target_modules: 층의 이름이 하나도 없습니다"),
+            ({"lora_r": 4, "lora_target_modules": ()}, "lora_target_modules: 층의 이름이 없습니다"),
             ({"qlora": True, "optimizer": "muon"}, "optimizer: qlora는 AdamW"),
             ({"fp16": True, "precision": "32"}, "fp16: precision.32."),
             ({"recipe": "book", "precision": "32"}, "precision: --recipe book에는 없는"),
@@ -283,13 +284,19 @@ def test_lora_learns_at_ten_times_the_scripts_rate_unless_one_is_named(monkeypat
     assert rate(str(tmp_path / "a.json")) == pytest.approx(5e-4)
 
 
-def test_the_learning_rate_falls_along_a_cosine(make_args):
-    from transformers import get_cosine_schedule_with_warmup
-
-    trainer, _ = run_fit(make_args(epochs=1, lr_scheduler_type="cosine"))
-    made = trainer.lr_scheduler_configs[0].scheduler
-    expected = get_cosine_schedule_with_warmup(made.optimizer, 1, 6)
-    assert [made.lr_lambdas[0](step) for step in range(7)] == [expected.lr_lambdas[0](step) for step in range(7)]
+@pytest.mark.parametrize(("changes", "fast", "precision", "told"), [
+    ({}, True, "bf16-mixed", ""), ({}, False, "32-true", "--precision 16"), ({"precision": "32"}, False, "32-true", ""),
+    ({"precision": "bf16"}, False, "bf16-mixed", "bf16 명령이 없어"), ({"precision": "16"}, False, "16-mixed", ""),
+    ({"fp16": True}, True, "16-mixed", ""), ({"recipe": "book"}, False, "32-true", "")])
+def test_the_precision_on_a_gpu(make_args, monkeypatch, caplog, changes, fast, precision, told):
+    """float16 only where it is asked for, and a word where another would be quicker."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: fast)
+    args = make_args(**changes)
+    assert precision_of(args) == precision
+    tell_precision(args, precision, on_gpu=True)
+    assert told in caplog.text
+    assert bool(caplog.records) == bool(told)
 
 
 @pytest.mark.parametrize("kind", ["--lora_r", "--qlora"])

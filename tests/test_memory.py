@@ -132,7 +132,7 @@ def test_the_advice_fits_and_keeps_the_step(make_args, tokenizer, tell):
     assert first.changes == {"batch_size": 2, "gradient_accumulation_steps": 12}
     assert str(first).startswith("--batch_size 2 --gradient_accumulation_steps 12: ")
     assert first.needs == tell(**first.changes)
-    assert f"--batch_size 2 --gradient_accumulation_steps 12: {memory.amount(first.needs.total)}" in advice(*asked, free)
+    assert str(first) in advice(*asked, free)
     nothing = advice(*asked, 1000)
     assert "부족합니다" in nothing
     assert "--qlora" in nothing

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 
-from ratsnlp.nlpbook.training.optimizers import Muon, MuonAdamW, orthogonalize, parameter_groups
+from ratsnlp.nlpbook.training.optimizers import Muon, MuonAdamW, orthogonalize, parameter_groups, warm_up_and_decay
 
 GPT2 = GPT2LMHeadModel(GPT2Config(
     vocab_size=50, n_positions=16, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
@@ -93,3 +93,22 @@ def test_its_state_can_be_saved_and_goes_on_alike():
         step(module, optimizer, 2)
     assert torch.equal(whole.weight, broken.weight)
     assert torch.equal(whole.bias, broken.bias)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+@pytest.mark.parametrize(("warmup", "total"), [(3, 20), (0, 7), (5, 5), (10, 4)])
+def test_the_learning_rate_moves_as_transformers_moves_it(kind, warmup, total):
+    from transformers import get_scheduler
+
+    def rates(make):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        schedule = make(optimizer)
+        found = []
+        for _ in range(total):
+            optimizer.step()
+            schedule.step()
+            found.append(optimizer.param_groups[0]["lr"])
+        return found
+
+    expected = rates(lambda optimizer: get_scheduler(kind, optimizer, warmup, total))
+    assert rates(lambda optimizer: warm_up_and_decay(optimizer, kind, warmup, total)) == pytest.approx(expected)

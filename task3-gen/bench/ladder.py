@@ -27,7 +27,7 @@ def padded_token_losses(model, batch, plain_head):
     return losses[counts], (position >= batch["control_tokens"][:, None])[counts]
 
 
-def plain_cross_entropy(states, weight, targets):
+def plain_cross_entropy(states, weight, targets, device=None):
     return F.cross_entropy((states @ weight.T).float(), targets, reduction="none")
 
 

@@ -1,8 +1,10 @@
 """How the weights move: the book's AdamW, and Muon for the matrices inside the layers."""
 
 import math
+from functools import partial
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 
 from .precision import best_precision
 
@@ -100,6 +102,21 @@ def paged_adamw(groups: list[dict], lr: float, eps: float) -> torch.optim.Optimi
 
     on_cpu = any(parameter.device.type == "cpu" for group in groups for parameter in group["params"])
     return (AdamW32bit if on_cpu else PagedAdamW32bit)(groups, lr=lr, eps=eps)
+
+
+def warm_up_and_decay(optimizer: torch.optim.Optimizer, kind: str, warmup: int, total: int) -> LambdaLR:
+    """The learning rate rises for ``warmup`` of ``total`` steps, then falls to zero: ``linear``, or along a ``cosine``.
+
+    It does as transformers' ``get_scheduler``, whose import takes a second, and peft's and accelerate's with it.
+    """
+    return LambdaLR(optimizer, partial(_factor, kind=kind, warmup=warmup, total=total))
+
+
+def _factor(step: int, kind: str, warmup: int, total: int) -> float:
+    if step < warmup:
+        return step / max(1, warmup)
+    left = max(0.0, (total - step) / max(1, total - warmup))
+    return left if kind == "linear" else max(0.0, 0.5 * (1 + math.cos(math.pi * (1 - left))))
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:

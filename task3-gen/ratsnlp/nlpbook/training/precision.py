@@ -31,10 +31,12 @@ def half_dtype(precision: str) -> torch.dtype | None:
     return {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
 
 
-def tell_precision(precision: str, asked: str, on_gpu: bool) -> None:
-    """Say where another precision than ``precision`` would be quicker on this machine."""
+def tell_precision(args, precision: str, on_gpu: bool) -> None:
+    """Say where another precision than this one, which ``args`` ask for, would be quicker on this machine."""
     best = best_precision("auto" if on_gpu else "cpu")
-    if on_gpu and asked == "auto" and precision == "32-true":
+    if args.fixed_precision:
+        return
+    if on_gpu and args.precision == "auto" and precision == "32-true":
         logger.warning(
             "이 GPU는 bf16을 지원하지 않아 float32로 학습합니다. --precision 16(float16)이 더 빠를 수 있습니다.")
     elif precision == "bf16-mixed" and best != "bf16-mixed":

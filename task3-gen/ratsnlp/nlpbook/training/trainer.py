@@ -47,12 +47,12 @@ class Trainer(pl.Trainer):
             if beginning.kind == "resumed":
                 epoch, batches_done = beginning.progress.epoch, beginning.progress.batches_done
                 named.update(ckpt_path=folder.last, weights_only=True)
-            memory = MemoryCheck(model, loader.dataset, self.precision)
-            memory.tell()
             folder.check_own()
             check_same_model(folder, model.model, loader.dataset.tokenizer)
             folder.check_room(sum(tensor.nbytes for tensor in model.parameters() if tensor.requires_grad),
                               max(args.save_top_k, 1), whole_bytes(model.model))
+            memory = MemoryCheck(model, loader.dataset, self.precision)
+            memory.tell()
             if beginning.kind == "new" and not args.resume:
                 aside = folder.last_aside if beginning.unfinished else None
                 if aside:
@@ -111,7 +111,7 @@ def get_trainer(args, return_trainer_only=True):
     where = (torch.cuda.get_device_name(trainer.strategy.root_device)
              if trainer.strategy.root_device.type == "cuda" else "CPU")
     logger.info("장치: %s, 정밀도: %s", where, trainer.precision)
-    tell_precision(trainer.precision, args.precision, where != "CPU")
+    tell_precision(args, trainer.precision, where != "CPU")
     if args.tpu_cores:
         logger.info("tpu_cores: TPU는 쓰지 않습니다. 위의 장치로 학습합니다.")
     return trainer if return_trainer_only else (checkpoint_callback, trainer)
