@@ -105,9 +105,9 @@ def test_the_learning_rate_moves_as_transformers_moves_it(kind, warmup, total):
         schedule = make(optimizer)
         found = []
         for _ in range(total):
+            found.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             schedule.step()
-            found.append(optimizer.param_groups[0]["lr"])
         return found
 
     expected = rates(lambda optimizer: get_scheduler(kind, optimizer, warmup, total))
