@@ -9,6 +9,7 @@ r"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 �
         --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
     python task3-gen/bench_gen.py --only book standard --rounds 5  # 몇 가지만
     python task3-gen/bench_gen.py --what lora                      # LoRA와 QLoRA
+    python task3-gen/bench_gen.py --what memory                    # 계산한 메모리와 측정한 메모리
     python task3-gen/bench_gen.py --what decoding                  # 텍스트를 생성하는 속도
     python task3-gen/bench_gen.py --what serving                   # 서버: 여러 명이 함께 쓸 때
 
@@ -20,6 +21,8 @@ r"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 �
 
 --what lora는 train_gen-N.py로 모델 전체, LoRA, QLoRA(requirements-qlora.txt)를 한 에폭씩 학습해
 시간, 메모리, 결과, 체크포인트의 크기를 비교합니다. --pretrained_model_name이 N을 정합니다.
+
+--what memory는 학습을 시작할 때 알려 주는 메모리를 실제로 쓴 메모리와 비교합니다(GPU나 Linux).
 
 --what decoding은 infer_gen-0.py의 열여섯 설정을 하나씩 실행할 때와 한 배치로 실행할 때를, 그리고
 transformers와 CTranslate2(requirements-ctranslate2.txt)를 번갈아 측정합니다.
@@ -39,7 +42,7 @@ if __name__ == "__main__":
     bench = nlpbook.load_arguments(BenchArguments)
 
     # PyTorch, Lightning, transformers는 여기서 불러옵니다.
-    from bench import decoding, lora, serving, speed
+    from bench import decoding, lora, memory, serving, speed
 
-    ways = {"training": speed, "lora": lora, "decoding": decoding, "serving": serving}
-    ways[bench.what].main(bench)
+    {"training": speed, "lora": lora, "memory": memory, "decoding": decoding,
+     "serving": serving}[bench.what].main(bench)

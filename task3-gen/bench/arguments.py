@@ -31,6 +31,10 @@ LORA_WAYS = {
     "lora": ("LoRA", ("--lora_r", "16")),
     "lora-again": ("LoRA, 활성값 다시 계산", ("--lora_r", "16", "--gradient_checkpointing")),
     "qlora": ("QLoRA", ("--qlora",))}
+MEMORY_WAYS = {
+    "full": ("모델 전체", {}), "full-again": ("모델 전체, 활성값 다시 계산", {"gradient_checkpointing": True}),
+    "lora": ("LoRA", {"lora_r": 16}),
+    "lora-again": ("LoRA, 활성값 다시 계산", {"lora_r": 16, "gradient_checkpointing": True})}
 SERVERS = ("book", "transformers", "ctranslate2", "vllm")
 MOST_CLIENTS = 256
 HELD_OUT = 1000  # reviews that judge
@@ -53,11 +57,12 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
     rounds: int = argument(3, "번갈아 몇 번 측정할지", minimum=1)
     what: str = argument(
-        "training", "무엇을 측정할지: training(학습 방법), lora(LoRA와 QLoRA), decoding(배치와 CTranslate2), "
-        "serving(서버)",
-        choices=("training", "lora", "decoding", "serving"))
+        "training", "무엇을 측정할지: training(학습 방법), lora(LoRA와 QLoRA), memory(계산한 메모리와 측정한 메모리), "
+        "decoding(배치와 CTranslate2), serving(서버)",
+        choices=("training", "lora", "memory", "decoding", "serving"))
     only: tuple[str, ...] = argument(
-        (), f"측정할 것: {', '.join(NAMES)}. lora에서는 {', '.join(LORA_WAYS)}. serving에서는 {', '.join(SERVERS)}")
+        (), f"측정할 것: {', '.join(NAMES)}. lora와 memory에서는 {', '.join(LORA_WAYS)}. "
+        f"serving에서는 {', '.join(SERVERS)}")
     samples: int = argument(
         500, "'긍정'과 '부정'으로 시작하는 텍스트를 몇 개씩 써서 비교할지", minimum=1, group="LoRA(--what lora)")
     downstream_model_dir: str = argument(
@@ -70,7 +75,7 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
 
     def __post_init__(self):
         super().__post_init__()
-        names = {"serving": SERVERS, "lora": LORA_WAYS}.get(self.what, NAMES)
+        names = {"serving": SERVERS, "lora": LORA_WAYS, "memory": MEMORY_WAYS}.get(self.what, NAMES)
         for name in self.only:
             if name not in names:
                 raise nlpbook.UserError(f"only: {', '.join(names)} 가운데에서 골라야 하는데 {name!r}입니다.")

@@ -2,6 +2,7 @@
 resumed, evaluated, written with and served, whole and with a LoRA."""
 
 import json
+import logging
 import runpy
 import sys
 
@@ -56,7 +57,11 @@ def data(tmp_path_factory, documents):
 
 @pytest.fixture
 def script(monkeypatch, capsys):
-    """Runs a script in this process; returns what it prints."""
+    """Runs a script in this process, whose log it leaves as it was; returns what it prints."""
+    log = logging.getLogger("ratsnlp")
+    for name in ("handlers", "propagate", "level"):
+        value = getattr(log, name)
+        monkeypatch.setattr(log, name, list(value) if name == "handlers" else value)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
     def run(name: str, *flags) -> str:
