@@ -80,20 +80,21 @@ class Asked(Exception):
 
 def rows_of(script: str) -> dict[str, list[Row]]:
     """The rows under each heading of ``script``. A default may depend on whether there is a GPU."""
-    with_gpu, without = (_asked(script, gpu) for gpu in (True, False))
+    with_gpu, without = (flags_by_heading(*asked(script, gpu)) for gpu in (True, False))
     return {heading: [_row(flag, other) for flag, other in zip(flags, without[heading], strict=True)]
             for heading, flags in with_gpu.items()}
 
 
-def _asked(script: str, gpu: bool) -> dict[str, list[Flag]]:
+def asked(script: str, gpu: bool) -> tuple[type, dict]:
+    """The class of the arguments of ``script``, and its own defaults, on a machine with a GPU or without."""
     def load_arguments(argument_class, **defaults):
         raise Asked(argument_class, defaults)
 
     with patch.object(nlpbook, "load_arguments", load_arguments), patch("torch.cuda.is_available", lambda: gpu):
         try:
             runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-        except Asked as asked:
-            return flags_by_heading(*asked.args)
+        except Asked as question:
+            return question.args
     raise SystemExit(f"{script}: load_arguments를 부르지 않습니다.")
 
 

@@ -9,22 +9,22 @@ between ``<!-- memory: NAME -->`` and ``<!-- /memory -->``.
 import copy
 import json
 import re
-import runpy
 import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS, SHAPES = REPOSITORY / "task3-gen", REPOSITORY / "docs" / "other_models.json"
 sys.path.insert(0, str(SCRIPTS))
 
+from flags import asked  # noqa: E402  beside this file
+
 from bench.machine import flops_per_token  # noqa: E402
-from ratsnlp import nlpbook  # noqa: E402
+from ratsnlp.nlpbook.argument_groups import LORA_R  # noqa: E402
 from ratsnlp.nlpbook.generation.loss import has_plain_head, largest_loss  # noqa: E402
 from ratsnlp.nlpbook.pretrained import load_config  # noqa: E402
-from ratsnlp.nlpbook.training.memory import GB, LORA_R, estimate  # noqa: E402
+from ratsnlp.nlpbook.training.memory import GB, estimate  # noqa: E402
 
 CARDS = (8, 16, 24)  # GB
 RESERVED = 1  # GB of a card for CUDA's context, the allocator's gaps and the screen
@@ -44,22 +44,10 @@ TOLD = (
     f"GPU마다 CUDA와 메모리 할당기가 쓸 {RESERVED}GB를 남겼습니다.\n")
 
 
-class Asked(Exception):
-    """What a script asks :func:`load_arguments` for: a class, and the defaults."""
-
-
 def settings(script: str):
     """The arguments with which ``script`` trains where there is a GPU."""
-    def load_arguments(argument_class, **defaults):
-        raise Asked(argument_class, defaults)
-
-    with patch.object(nlpbook, "load_arguments", load_arguments), patch("torch.cuda.is_available", lambda: True):
-        try:
-            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-        except Asked as asked:
-            argument_class, defaults = asked.args
-            return argument_class(**defaults)
-    raise SystemExit(f"{script}: load_arguments를 부르지 않습니다.")
+    argument_class, defaults = asked(script, gpu=True)
+    return argument_class(**defaults)
 
 
 def config_of(model: dict):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ratsnlp import nlpbook
-from ratsnlp.nlpbook.argument_groups import CorpusArguments, ModelArguments, SeedArguments
+from ratsnlp.nlpbook.argument_groups import LORA_R, CorpusArguments, ModelArguments, SeedArguments
 from ratsnlp.nlpbook.arguments import argument, like
 
 # 단계마다 하나씩 더 켭니다. 패킹(리뷰 여럿을 한 줄에 이어 붙이기)은 group보다 느려 넣지 않았습니다.
@@ -27,14 +27,11 @@ RIVALS = {
 }
 NAMES = {**RUNGS, **RIVALS}
 LORA_WAYS = {
-    "full": ("모델 전체", ()), "full-again": ("모델 전체, 활성값 다시 계산", ("--gradient_checkpointing",)),
-    "lora": ("LoRA", ("--lora_r", "16")),
-    "lora-again": ("LoRA, 활성값 다시 계산", ("--lora_r", "16", "--gradient_checkpointing")),
-    "qlora": ("QLoRA", ("--qlora",))}
-MEMORY_WAYS = {
     "full": ("모델 전체", {}), "full-again": ("모델 전체, 활성값 다시 계산", {"gradient_checkpointing": True}),
-    "lora": ("LoRA", {"lora_r": 16}),
-    "lora-again": ("LoRA, 활성값 다시 계산", {"lora_r": 16, "gradient_checkpointing": True})}
+    "lora": ("LoRA", {"lora_r": LORA_R}),
+    "lora-again": ("LoRA, 활성값 다시 계산", {"lora_r": LORA_R, "gradient_checkpointing": True}),
+    "qlora": ("QLoRA", {"qlora": True})}
+MEMORY_WAYS = {name: way for name, way in LORA_WAYS.items() if name != "qlora"}
 SERVERS = ("book", "transformers", "ctranslate2", "vllm")
 MOST_CLIENTS = 256
 HELD_OUT = 1000  # reviews that judge

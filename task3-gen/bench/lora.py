@@ -32,7 +32,8 @@ def measure(bench: BenchArguments, way: str, root: str) -> dict:
     script = Path(__file__).parents[1] / f"train_gen-{SCRIPTS.index(bench.pretrained_model_name)}.py"
     subprocess.run(
         [sys.executable, script, "--downstream_corpus_root_dir", root, "--downstream_corpus_name", "corpus",
-         "--downstream_model_dir", folder, "--epochs", "1", *LORA_WAYS[way][1]], check=True, capture_output=True)
+         "--downstream_model_dir", folder, "--epochs", "1",
+         *(f"--{name}={value}" for name, value in LORA_WAYS[way][1].items())], check=True, capture_output=True)
     peak = peak_bytes(of_child=True)
     record = json.loads((folder / "train_record.json").read_text(encoding="utf-8"))
     model, tokenizer = load_finetuned(folder)

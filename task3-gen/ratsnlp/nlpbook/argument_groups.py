@@ -10,7 +10,7 @@ from .errors import UserError
 
 MAX_SEED = 2**32 - 1
 LORA_RATE = 10  # times the learning rate of the whole model
-QLORA_R = 16
+LORA_R = 16  # what --qlora takes where none is named, and what is advised
 
 
 @dataclass
@@ -88,12 +88,12 @@ class AdapterArguments(Arguments):
         ("all-linear",), "LoRA를 더할 층의 이름들: c_attn, q_proj 등. all-linear는 출력층을 뺀 모든 선형 층")
     qlora: bool = argument(
         False, "모델의 행렬을 4비트(NF4)로 줄여 두고 LoRA를 학습합니다. requirements-qlora.txt가 필요합니다. "
-        f"lora_r를 적지 않으면 {QLORA_R}")
+        f"lora_r를 적지 않으면 {LORA_R}")
 
     def __post_init__(self):
         super().__post_init__()
         if self.qlora and not self.lora_r:
-            self.lora_r = QLORA_R
+            self.lora_r = LORA_R
         for name in ("lora_alpha", "lora_dropout", "lora_target_modules"):
             if not self.lora_r and getattr(self, name) != getattr(AdapterArguments, name):
                 raise UserError(f"{name}: LoRA를 쓸 때의 설정인데 lora_r가 0입니다. --lora_r 16처럼 함께 적으세요.")

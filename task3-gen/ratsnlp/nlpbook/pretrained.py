@@ -18,6 +18,7 @@ from .paths import KOGPT_MINI
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+ADAPTER_CONFIG = "adapter_config.json"  # peft's name of the file that makes a folder a LoRA's
 # what models end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s; Kakao's KoGPT
 EOS_TOKENS = ("</s>", "<|endoftext|>", "[EOS]")
 
@@ -168,7 +169,7 @@ def load_weights(name: str) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    if (Path(name) / "adapter_config.json").is_file():
+    if (Path(name) / ADAPTER_CONFIG).is_file():
         raise UserError(f"모델 {name!r}: LoRA만 든 폴더입니다. 기반 모델에 합쳐 둔 huggingface 폴더를 쓰세요.")
     return _from_pretrained(AutoModelForCausalLM, name, dtype=torch.float32)
 

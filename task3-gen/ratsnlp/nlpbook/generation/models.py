@@ -10,9 +10,9 @@ import torch
 
 from ..devices import resolve_device
 from ..errors import UserError
-from ..pretrained import check_length, load_config, load_model, load_tokenizer, use_special_tokens
+from ..pretrained import ADAPTER_CONFIG, check_length, load_config, load_model, load_tokenizer, use_special_tokens
 from ..run_folder import MODEL_PREFIX, RunFolder
-from ..training.adapters import ADAPTER, CONFIG, add_adapter, load_adapter_folder, merge
+from ..training.adapters import ADAPTER, add_adapter, load_adapter_folder, merge
 from .arguments import GenerationDeployArguments, GenerationInferArguments
 
 # Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold;
@@ -104,7 +104,7 @@ def load_pretrained(name: str, eos_token: str | None = None):
     """``(model, tokenizer)`` of a hub name, a folder, or ``kogpt-mini``, ready to generate; of a folder with a LoRA,
     its base with the LoRA merged in."""
     tokenizer = load_tokenizer(name, eos_token)
-    if (Path(name) / CONFIG).is_file():
+    if (Path(name) / ADAPTER_CONFIG).is_file():
         return use_special_tokens(load_adapter_folder(Path(name)), tokenizer).eval(), tokenizer
     return load_model(name, tokenizer).eval(), tokenizer
 

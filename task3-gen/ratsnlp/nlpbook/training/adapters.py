@@ -17,13 +17,13 @@ import torch
 from ..errors import UserError
 from ..files import whole_folder
 from ..paths import KOGPT_MINI
-from ..pretrained import load_config, load_weights, save_tokenizer
+from ..pretrained import ADAPTER_CONFIG, load_config, load_weights, save_tokenizer
 from ..run_folder import MODEL_FILES, MODEL_PREFIX
 from .precision import half_dtype, precision_of
 
 ADAPTER = "adapter"  # under which a checkpoint tells of it
 NAME = "default"  # peft's of the only adapter that a model has
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 KEPT = ("r", "lora_alpha", "target_modules", "fan_in_fan_out", "trainable_token_indices", "task_type")
 _PEFT_PREFIX = "base_model.model."  # before each name in peft's files
 _SAMPLE = 1000  # values of each matrix that tell it from another
@@ -271,7 +271,7 @@ def load_adapter_folder(folder: Path):
     from safetensors import SafetensorError, safe_open
 
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             told = file.metadata() or {}
             weights = {name.removeprefix(_PEFT_PREFIX): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -14,6 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from ..argument_groups import LORA_R
 from .adapters import inject, lora_config
 from .fast_layers import FastLayers
 from .footprint import HalfBase
@@ -22,7 +23,6 @@ from .optimizers import MuonAdamW, parameter_groups
 from .precision import half_dtype
 
 GB = 1e9
-LORA_R = 16  # what is advised
 # NF4 of bitsandbytes: 4 bits, and for each block of 64 a scale of 8, and for each 256 of those one of 32.
 BITS_PER_WEIGHT = 4 + 8 / 64 + 32 / (64 * 256)
 

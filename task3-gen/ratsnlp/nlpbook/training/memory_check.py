@@ -25,6 +25,7 @@ class MemoryCheck:
         rows = (model.peft_config[NAME].trainable_token_indices if has_adapter(model) else None) or {}
         self.question = (model.config, args, module.largest_loss, device, precision)
         self.rows = next(iter(rows.values()), ())
+        self.needs = estimate(*self.question, rows=self.rows)
         self.free, self.all = free_memory(device)
         if device == "cpu":  # the weights are there already
             self.free += sum(parameter.nbytes for parameter in model.parameters())
@@ -35,8 +36,7 @@ class MemoryCheck:
         Raises:
             UserError: weights, gradients and optimizer alone are more than the machine has.
         """
-        needs = estimate(*self.question, rows=self.rows)
-        told = needs.describe(self.free)
+        needs, told = self.needs, self.needs.describe(self.free)
         if needs.total <= self.free:
             logger.info("%s", told)
         elif needs.certain > self.all:
@@ -52,8 +52,8 @@ class MemoryCheck:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            told = estimate(*self.question, rows=self.rows).describe(self.free)
-            raise UserError(f"메모리가 부족해 학습을 멈췄습니다. {told}. {self._advice()}") from error
+            raise UserError(
+                f"메모리가 부족해 학습을 멈췄습니다. {self.needs.describe(self.free)}. {self._advice()}") from error
 
     def _advice(self) -> str:
         return advice(*self.question, self.free, rows=self.rows)
