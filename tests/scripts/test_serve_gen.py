@@ -80,7 +80,8 @@ def test_ctranslate2_serves_as_well(folder):
     pytest.importorskip("ctranslate2", reason="ctranslate2가 없습니다: pip install -r requirements-ctranslate2.txt")
     with Served("serve_gen-0.py", "--downstream_model_dir", folder, "--engine", "ctranslate2") as served:
         status, answer = post(served.port, {"prompt": "긍정", "max_new_tokens": 12})
-        assert (status, answer["tokens"], "seed" in answer) == (200, 12, False)
+        assert (status, "seed" in answer) == (200, False)
+        assert 1 <= answer["tokens"] <= 12  # unseeded samples: some end before the limit
         assert stream(served.port, LONG)[-3] == "event: done"
         assert post(served.port, {"prompt": "긍정", "seed": 1})[0] == 400
 
