@@ -15,7 +15,7 @@ FLOORS = [  # from the ground up
     ["training"],
     ["generation"],
     ["evaluation", "serving"],
-    ["comparison"],
+    ["comparison", "summarization"],
     ["pictures"],
 ]
 # What is imported when a floor's modules are, with every module of the floors above unfindable.
@@ -76,7 +76,7 @@ def test_a_script_imports_no_more_than_torch_before_it_knows_its_arguments(scrip
     assert done.stdout.splitlines()[-1].split() == ["LOADED"]
 
 
-@pytest.mark.parametrize("package", ["nlpbook", "nlpbook/generation"])
+@pytest.mark.parametrize("package", ["nlpbook", "nlpbook/generation", "nlpbook/summarization"])
 def test_the_names_of_a_face_are_those_that_editors_see(package):
     import importlib
 

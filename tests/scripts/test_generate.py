@@ -149,7 +149,7 @@ BROKEN = [
     (["--prompt", "긍정", "--output", "a.csv"], "output: a.csv 파일이 이미 있습니다"),
     (["--prompt", "긍정", "--output", "a.csv/b.txt"], "output: a.csv 폴더"),
     (["--prompt", "긍정", "--output", "c.txt"], "output: 중단된 c.txt.part 파일이 있습니다"),
-    (["--prompt", "긍정", "--output", "c.txt", "--resume"], "c.txt.part 파일은 generate.py가 쓴 것이 아닙니다"),
+    (["--prompt", "긍정", "--output", "c.txt", "--resume"], "c.txt.part 파일은 이 프로그램이 쓴 것이 아닙니다"),
     (["--prompt", "긍정", "--engine", "vllm"], "engine: transformers, ctranslate2 가운데"),
     (["--prompt", "긍정", "--engine", "ctranslate2", "--repetition_penalty", "1.2"],
      "repetition_penalty: CTranslate2는"),

@@ -6,17 +6,17 @@ transformers is imported by the functions that need it: a script's ``--help`` do
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .errors import UserError
-from .paths import KOGPT_MINI
+from .paths import BUNDLED_MODELS
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 ADAPTER_CONFIG = "adapter_config.json"  # peft's name of the file that makes a folder a LoRA's
 # what models end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s; Kakao's KoGPT
@@ -41,7 +41,7 @@ def _from_pretrained(loader, name: str, **options):
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
-    source = str(KOGPT_MINI) if name == "kogpt-mini" else name
+    source = str(BUNDLED_MODELS.get(name, name))
     try:
         with without_bars():
             return loader.from_pretrained(source, local_files_only=True, **options)
@@ -154,8 +154,8 @@ def check_length(config: PretrainedConfig, length: int, name: str) -> None:
 
 
 def load_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """The causal language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained),
-    with the tokenizer's eos.
+    """The language model in float32 (Polyglot-Ko's file holds float16, which cannot be trained), causal or, as its
+    configuration has it, of encoder and decoder; with the tokenizer's eos.
 
     Raises:
         UserError: no such model, the hub is out of reach, or the tokenizer has more tokens than the model has rows.
@@ -167,11 +167,59 @@ def load_weights(name: str) -> PreTrainedModel:
     """:func:`load_model` with the special tokens as they are published. A folder with a LoRA alone is refused:
     transformers would put it into its base, unmerged, and tell nobody."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     if (Path(name) / ADAPTER_CONFIG).is_file():
         raise UserError(f"모델 {name!r}: LoRA만 든 폴더입니다. 기반 모델에 합쳐 둔 huggingface 폴더를 쓰세요.")
-    return _from_pretrained(AutoModelForCausalLM, name, dtype=torch.float32)
+    return _from_pretrained(model_class(load_config(name)), name, dtype=torch.float32)
+
+
+def model_class(config: PretrainedConfig):
+    """The Auto class of a model of this configuration. (``AutoModelForCausalLM`` would read the decoder alone of one
+    that has an encoder too, and leave the rest out without a word.)"""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
+def new_model(config: PretrainedConfig, **more) -> PreTrainedModel:
+    """A model of this configuration in float32 with random weights."""
+    import torch
+
+    return model_class(config).from_config(config, dtype=torch.float32, **more)
+
+
+def load_generation_config(name: str) -> GenerationConfig | None:
+    """How the model of a hub name or folder is said to write; None where it comes with no such file."""
+    from transformers import GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(BUNDLED_MODELS.get(name, name), local_files_only=True)
+    except OSError:
+        return None
+
+
+def add_to_tokenizer(tokenizer: PreTrainedTokenizerFast, tokens: Iterable[str], special: bool = True) -> None:
+    """Add to the tokenizer those ``tokens`` that it does not know, and print how many it had and has. What is not
+    ``special`` stays in texts that are decoded without special tokens."""
+    from tokenizers import AddedToken
+
+    before, tokens = len(tokenizer), list(tokens)
+    added = tokenizer.add_tokens([AddedToken(token, normalized=False, special=special) for token in tokens],
+                                 special_tokens=special)
+    if tokens:
+        print(f"특수 토큰 {len(tokens)}개 가운데 {added}개를 추가했습니다: 토큰 {before:,} → {len(tokenizer):,}개")
+
+
+def add_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Give ``model`` a row of the embedding for each token, where it has fewer, and print the sizes before and after.
+
+    New rows are drawn around the mean of the old ones (Hewitt, 2021, "Initializing new word embeddings for pretrained
+    language models"); rows that a model has to spare are used first.
+    """
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        model.resize_token_embeddings(len(tokenizer))
+    print(f"임베딩: {rows:,} → {model.get_input_embeddings().num_embeddings:,}행")
 
 
 def use_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
@@ -202,4 +250,4 @@ def check_architecture(model: PreTrainedModel) -> None:
     if config_class is not None and not isinstance(model.config, config_class):
         raise UserError(
             f"모델: {model.config.name_or_path}의 가중치는 {named}의 것인데 {type(model).__name__} 클래스로 읽어 "
-            "무작위 가중치가 되었습니다. AutoModelForCausalLM.from_pretrained로 읽으세요.")
+            "무작위 가중치가 되었습니다. load_model로 읽으세요.")

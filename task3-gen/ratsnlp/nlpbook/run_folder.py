@@ -16,7 +16,9 @@ from .files import check_writable, remove_files, remove_unfinished, write_json
 CHECKPOINT = "{epoch}-{val_loss:.2f}"  # as Lightning fills it in: epoch=1-val_loss=2.29.ckpt
 MODEL_PREFIX = "model."  # before the name of each weight in a checkpoint: where a task keeps its model
 
-_VAL_LOSS = re.compile(r"val_loss=(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)")
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)"
+_VAL_LOSS = re.compile(rf"val_loss={_NUMBER}")
+_FIGURE = re.compile(rf"-val_loss=[^-]+-[a-zA-Z]\w*={_NUMBER}")
 _VERSION = re.compile(r"-v(\d+)\.ckpt$")
 
 # The names that are ours, whole: nothing else in the folder is ever replaced or removed.
@@ -30,7 +32,7 @@ MODEL_FILES = re.compile(
 class RunFolder:
     """The folder of one run and its parts.
 
-    ``epoch=E-val_loss=V.ckpt`` are the best checkpoints, weights alone; ``last`` is what the run needs to go on, and
+    ``epoch=E-val_loss=V.ckpt`` (:func:`checkpoint_name`) are the best checkpoints, weights alone; ``last`` is what the run needs to go on, and
     ``last_aside`` is that of a run that was abandoned; ``step(N)`` is a model as it was after N steps. Beside the
     checkpoints lie the model's config and tokenizer, and the best weights in a folder that other programs read,
     ``export``; of a LoRA, ``adapter`` is what was learnt, and ``export`` has it merged in. ``record`` tells of the run,
@@ -99,9 +101,9 @@ class RunFolder:
         return sorted(path for path in self.path.glob("*.ckpt") if _OWN.fullmatch(path.name))
 
     def best_checkpoint(self) -> Path:
-        """The checkpoint with the lowest val_loss in its name.
+        """The checkpoint with the highest figure in its name (:func:`checkpoint_name`), else with the lowest val_loss.
 
-        Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal losses the higher ``-vN``
+        Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal ones the higher ``-vN``
         wins, which was written later, then the name that sorts last.
 
         Raises:
@@ -109,15 +111,17 @@ class RunFolder:
         """
         found = []
         for file in sorted(self.path.glob("*.ckpt"), reverse=True):  # of equals, min takes the first
-            loss, version = val_loss_of(file.name), _VERSION.search(file.name)
+            loss, figure = val_loss_of(file.name), _FIGURE.search(file.name)
+            version = _VERSION.search(file.name)
             if loss is not None:
-                found.append((loss, -int(version[1]) if version else 0, file))
+                rank = (figure is None, -float(figure[1]) if figure else loss, -int(version[1]) if version else 0)
+                found.append((*rank, file))
         if not found and self.config.is_file() and any(self.path.glob("*.safetensors")):
             raise UserError(f"{self.path}: 체크포인트 폴더가 아니라 모델 폴더입니다. --downstream_model_dir 대신 "
                             f"--pretrained_model_name {self.path}처럼 지정하세요.")
         if not found:
             raise UserError(f"{self.path}에 체크포인트(…val_loss=….ckpt)가 없습니다. 먼저 train_gen-N.py로 학습하세요.")
-        return min(found, key=lambda entry: entry[:2])[2]
+        return min(found, key=lambda entry: entry[:3])[3]
 
     def step(self, number: int) -> Path:
         return self.path / f"checkpoint-{number}"
@@ -164,6 +168,13 @@ class RunFolder:
             os.replace(self.last, aside)
         self.last.unlink(missing_ok=True)
         self.record.unlink(missing_ok=True)
+
+
+def checkpoint_name(monitor: str) -> str:
+    """The name of a checkpoint, as Lightning fills it in; where the highest value of a figure is the best, that too:
+    ``epoch=1-val_loss=2.29-rouge_sum=1.2345.ckpt``."""
+    mode, figure = monitor.split()
+    return f"{CHECKPOINT}-{{{figure}:.4f}}" if mode == "max" and not figure.endswith("loss") else CHECKPOINT
 
 
 def val_loss_of(name: str) -> float | None:

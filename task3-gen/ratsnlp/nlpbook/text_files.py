@@ -108,7 +108,7 @@ def read_rows(path: str | Path, text_column: str = "text", label_column: str | N
     elif kind == ".json":
         rows = _json_list(path, wanted)
     elif kind in TABLES:
-        rows = _table(path, wanted, kind)
+        rows = _table(path, wanted)
     else:
         raise UserError(
             f"{path}: 어떤 파일인지 이름으로 알 수 없습니다. "
@@ -173,26 +173,41 @@ def _label(place: str, name: str, value) -> str:
     return compose(value.strip())
 
 
-def _table(path: Path, wanted: list[str], kind: str) -> Iterator[tuple[str, list[str]]]:
+def table_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """``(place, cells)`` of each row of a ``.csv`` or ``.tsv`` file, the header first. The place is where the row
+    begins; empty lines are passed over.
+
+    Raises:
+        UserError: it cannot be read, is not UTF-8 or no CSV, or a row has more or fewer cells than the header.
+    """
     csv.field_size_limit(2**31 - 1)  # its 131,072 characters are fewer than a long document has
-    dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {"strict": True}
+    dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if suffix(path) == ".tsv" else {"strict": True}
     rows = csv.reader((f"{line}\n" for _, line in read_lines(path)), **dialect)
-    header = None
+    columns, begins = None, 1
     try:
         for row in rows:
-            place = f"{path} {rows.line_num}번째 줄"
-            if header is None:
-                header = [name.strip() for name in row]
-                _check_columns(place, wanted, header)
-                columns = [header.index(name) for name in wanted]
-            elif row:
-                if len(row) != len(header):
-                    raise UserError(f"{place}: 첫 줄처럼 열이 {len(header)}개여야 하는데 {len(row)}개입니다.")
-                text, *labels = (row[column] for column in columns)
-                yield place, [text, *(_label(place, wanted[1], label) for label in labels)]
+            place, begins = f"{path} {begins}번째 줄", rows.line_num + 1
+            if columns is None:
+                row = [name.strip() for name in row]
+                columns = len(row)
+            elif row and len(row) != columns:
+                raise UserError(f"{place}: 첫 줄처럼 열이 {columns}개여야 하는데 {len(row)}개입니다.")
+            if row:
+                yield place, row
     except csv.Error as error:
         raise UserError(
             f"{path} {rows.line_num}번째 줄: CSV로 읽을 수 없습니다({error}). 따옴표가 닫혔는지 확인하세요.") from error
+
+
+def _table(path: Path, wanted: list[str]) -> Iterator[tuple[str, list[str]]]:
+    columns = None
+    for place, row in table_rows(path):
+        if columns is None:
+            _check_columns(place, wanted, row)
+            columns = [row.index(name) for name in wanted]
+            continue
+        text, *labels = (row[column] for column in columns)
+        yield place, [text, *(_label(place, wanted[1], label) for label in labels)]
 
 
 def _check_columns(place: str, wanted: list[str], there) -> None:

@@ -10,6 +10,7 @@ from ..argument_groups import (
     CheckpointArguments,
     CorpusArguments,
     DeviceArguments,
+    ExperimentArguments,
     LoggingArguments,
     MemoryArguments,
     ModelArguments,
@@ -22,7 +23,7 @@ from ..paths import BUNDLED_DATA, OUTPUT
 from ..run_folder import RunFolder
 from .options import MAX_LENGTH, DecodingOptions
 from .settings import ALL_SETTINGS, SETTINGS
-from .text_output import SUFFIXES, check_new, part_of
+from .text_output import SUFFIXES, check_output
 
 
 @dataclass
@@ -60,8 +61,8 @@ class BookArguments(Arguments):
 
 
 @dataclass
-class GenerationTrainArguments(AdapterArguments, LoggingArguments, CheckpointArguments, MemoryArguments,
-                               OptimizerArguments, BookArguments):
+class GenerationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
+                               MemoryArguments, OptimizerArguments, BookArguments):
     """ratsnlp 1.0.53's fields in its order, then what is new here."""
 
     recipe: str = argument(
@@ -140,8 +141,8 @@ class GenerationPretrainArguments(GenerationTrainArguments):
 
 
 @dataclass
-class GenerationTextArguments(AdapterArguments, LoggingArguments, CheckpointArguments, MemoryArguments,
-                              OptimizerArguments):
+class GenerationTextArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
+                              MemoryArguments, OptimizerArguments):
     """For one's own text: the fields of Hugging Face's training scripts, in their names and meanings.
 
     :meth:`training` says the same in the names of :class:`GenerationTrainArguments`, which everything else takes.
@@ -176,6 +177,8 @@ class GenerationTextArguments(AdapterArguments, LoggingArguments, CheckpointArgu
         BookArguments, "learning_rate", help="학습률의 최댓값. 작은 kogpt-mini에는 5e-4가 알맞습니다")
     seed: int = like(SeedArguments, "seed", 42, group="학습")
 
+    run_name: str | None = like(ExperimentArguments, "run_name", instead_of="output_dir")
+
     # As the scripts of Hugging Face have them.
     warmup_ratio: float = like(OptimizerArguments, "warmup_ratio", 0.0)
     weight_decay: float = like(OptimizerArguments, "weight_decay", 0.0)
@@ -195,7 +198,7 @@ class GenerationTextArguments(AdapterArguments, LoggingArguments, CheckpointArgu
             raise UserError("resume과 overwrite_output_dir은 함께 쓸 수 없습니다. 이어서 하려면 --resume만 쓰세요.")
 
     def prepare_output_dir(self) -> None:
-        """Remove an earlier training's results if ``overwrite_output_dir`` says so.
+        """Remove an earlier training's results if ``overwrite_output_dir`` says so, or it was as this one a ``debug``.
 
         Raises:
             UserError: there are some, and neither ``overwrite_output_dir`` nor ``resume`` is given, or another run
@@ -203,9 +206,9 @@ class GenerationTextArguments(AdapterArguments, LoggingArguments, CheckpointArgu
         """
         folder = RunFolder(self.output_dir)
         results = folder.results()
-        if self.resume or not results:
+        if self.resume or self.run_name or not results:
             return
-        if not self.overwrite_output_dir:
+        if not self.overwrite_output_dir and not self.debug:
             raise UserError(
                 f"output_dir: {folder.path}에 예전 학습의 {results[0].name} 등이 있습니다. 이어서 하려면 --resume을, "
                 "지우고 처음부터 하려면 --overwrite_output_dir을 붙이세요.")
@@ -216,6 +219,7 @@ class GenerationTextArguments(AdapterArguments, LoggingArguments, CheckpointArgu
         """The same settings under the names of the book's library."""
         own = {spec.name for spec in fields(GenerationTrainArguments)}
         same = {spec.name: getattr(self, spec.name) for spec in fields(self) if spec.name in own}
+        same["run_name"] = self.run_name if self.do_train else None
         return GenerationTrainArguments(
             pretrained_model_name=self.model_type, downstream_task_name="text-generation",
             downstream_model_dir=self.output_dir,
@@ -327,7 +331,7 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
             self._check_stream()
         if self.engine == "ctranslate2":
             self._check_engine()
-        self._check_output()
+        check_output(self, SUFFIXES)
 
     def _check_engine(self) -> None:
         from .engines import Ctranslate2
@@ -365,21 +369,6 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
             if given:
                 raise UserError(f"stream: {name}({getattr(self, name)})와 함께 쓸 수 없습니다. 하나만 적으세요.")
 
-    def _check_output(self) -> None:
-        if self.output is None:
-            if self.resume:
-                raise UserError("resume: 이어서 쓸 파일이 없습니다. --output도 적으세요.")
-            return
-        file = Path(self.output)
-        if file.suffix.lower() not in SUFFIXES:
-            raise UserError(f"output: {', '.join(SUFFIXES)} 가운데 하나로 끝나야 하는데 {file.name!r}입니다.")
-        if self.is_finished:
-            return
-        check_new(file, "output")
-        if part_of(file).exists() and not self.resume:
-            raise UserError(f"output: 중단된 {part_of(file)} 파일이 있습니다. 이어서 쓰려면 --resume을 붙이고, "
-                            "처음부터 쓰려면 그 파일을 지우세요.")
-
     @property
     def is_finished(self) -> bool:
         """Whether there is nothing left that ``resume`` could go on with."""
@@ -410,6 +399,8 @@ class GenerationEvalArguments(SeedArguments, CorpusArguments, FinetunedArguments
     batch_size: int = argument(64, "한 배치에 리뷰 몇 개를 계산할지", minimum=1)
     report_dir: str | None = argument(
         None, "report.json과 report.md를 저장할 폴더(없으면 모델의 폴더)", path=True, writes=True)
+    compare: tuple[str, ...] | None = argument(
+        None, "평가하는 대신, 이 폴더들에서 한 학습(train_record.json)을 비교합니다: 다른 설정과 결과를 표로")
 
     def __post_init__(self):
         super().__post_init__()
@@ -480,7 +471,7 @@ class GenerationDeployArguments(Arguments):
         "번에 하나씩)", choices=("transformers", "ctranslate2", "book"), group="서버")
     token: str | None = argument(
         None, "접속할 때 쓸 토큰. 정하지 않으면, 다른 컴퓨터에서도 접속할 수 있을 때 하나를 만들어 보여 줍니다. "
-        "\"\"이면 쓰지 않습니다", group="서버")
+        "\"\"이면 쓰지 않습니다", secret=True, group="서버")
     cors_origins: tuple[str, ...] = argument(
         (), "이 서버의 API를 쓸 수 있는 다른 웹 페이지의 출처: https://example.com처럼", group="서버")
     allowed_hosts: tuple[str, ...] = argument(

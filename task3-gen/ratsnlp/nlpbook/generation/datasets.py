@@ -4,12 +4,15 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from ..argument_groups import debug_rows
 from ..errors import UserError
+from ..experiments import DEBUG_ROWS
 from ..pretrained import check_eos_token
 from .features import GenerationExample, GenerationFeatures, TokenStore, convert_examples_to_features
 from .recipes import recipe_of
@@ -36,7 +39,7 @@ class GenerationDataset(Dataset):
             logger.info("overwrite_cache: 여기에는 피처 캐시가 없어, 언제나 새로 토큰화합니다.")
         self.tokenizer = tokenizer
         self.source = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
-        examples = corpus.get_examples(self.source, mode)
+        examples = debug_rows(corpus.get_examples(self.source, mode), args, mode)
         recipe = recipe_of(args)
         examples = [replace(example, text=recipe.text(example)) for example in examples]
         logger.info("%s: 리뷰 %s개를 토큰으로 나눕니다…", mode, f"{len(examples):,}")
@@ -78,10 +81,12 @@ class GenerationDataset(Dataset):
 
 class TextDataset(TokenStore):
     """Texts of any length as windows of at most ``args.max_seq_length`` tokens,
-    nothing cut off: see :class:`TokenStore`."""
+    nothing cut off: see :class:`TokenStore`. With ``args.debug`` only the first texts."""
 
     def __init__(self, args, tokenizer, examples: Iterable[GenerationExample], source: str | Path):
         check_eos_token(tokenizer)
+        if args.debug:
+            examples = islice(examples, sum(DEBUG_ROWS.values()))
         super().__init__(examples, tokenizer, args.max_seq_length, truncate=False)
         self.source = Path(source)
 
@@ -107,7 +112,7 @@ class TextDataset(TokenStore):
         in_second = held_out[self.document] if many else held_out
         return self._part(~in_second), self._part(in_second)
 
-    def _part(self, chosen: np.ndarray) -> "TextDataset":
+    def _part(self, chosen: np.ndarray | slice) -> "TextDataset":
         part = object.__new__(TextDataset)
         part.__dict__.update(self.__dict__, document=self.document[chosen], start=self.start[chosen])
         return part
@@ -128,7 +133,10 @@ def load_text_datasets(args, tokenizer) -> tuple[TextDataset, TextDataset]:
             f"label_column: 제어 단어는 block_size({args.block_size})보다 두 토큰 이상 짧아야 하는데 "
             f"{longest[:30]!r} 값이 {dataset.controls[longest]}토큰입니다. "
             "block_size를 늘리거나 다른 열을 고르세요.")
-    train, validation = dataset.split(args.validation_split, args.seed)
+    share = DEBUG_ROWS["test"] / sum(DEBUG_ROWS.values()) if args.debug else args.validation_split
+    train, validation = dataset.split(share, args.seed)
+    if args.debug:
+        train, validation = train._part(slice(DEBUG_ROWS["train"])), validation._part(slice(DEBUG_ROWS["test"]))
     characters = max(int(dataset.characters.sum()), 1)
     rate = (len(dataset.ids) - int(dataset.control_tokens.sum())) / characters
     print(f"텍스트 {len(dataset.offsets) - 1:,}개, 토큰 {len(dataset.ids):,}개, 글자당 토큰 {rate:.2f}개: "

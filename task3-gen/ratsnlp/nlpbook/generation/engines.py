@@ -13,7 +13,7 @@ import torch
 
 from ..errors import UserError
 from ..files import check_writable, whole_folder, write_json
-from ..paths import KOGPT_MINI, OUTPUT
+from ..paths import BUNDLED_MODELS, OUTPUT
 from ..training.fingerprints import weights_sha256
 from .options import HIDDEN_TOP_K, SAMPLING, DecodingOptions
 
@@ -115,7 +115,7 @@ def engine_folder(name: str) -> Path:
     """Where the converted model of this name is kept: in the model's own folder, and under ``output/`` for one of the
     hub or of this repository."""
     folder = Path(name).expanduser()
-    if folder.is_dir() and folder.resolve() != KOGPT_MINI:
+    if folder.is_dir() and folder.resolve() not in BUNDLED_MODELS.values():
         return folder / _FOLDER
     return OUTPUT / _FOLDER / (folder.name if folder.is_dir() else name.replace("/", "--"))
 

@@ -76,7 +76,9 @@ def has_plain_head(model) -> bool:
     try:
         # dropout, where the model is in training
         with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
-            logits = model(torch.zeros(1, 4, dtype=torch.long, device=model.device), use_cache=False).logits
+            ids = torch.zeros(1, 4, dtype=torch.long, device=model.device)
+            more = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+            logits = model(ids, use_cache=False, **more).logits
     finally:
         for hook in hooks:
             hook.remove()
@@ -117,6 +119,13 @@ def _losses_at(model, input_ids, chosen, targets, plain_head: bool, device: str 
         logits = model(input_ids, use_cache=False).logits.flatten(0, 1).index_select(0, chosen)
         return F.cross_entropy(logits.float(), targets, reduction="none")
     hidden = model.base_model(input_ids, use_cache=False).last_hidden_state
+    return head_losses(model, hidden, chosen, targets, device)
+
+
+def head_losses(model, hidden: torch.Tensor, chosen: torch.Tensor, targets: torch.Tensor,
+                device: str | None = None) -> torch.Tensor:
+    """The losses (T,) of ``targets`` (T,) at the ``chosen`` (T,) of the N × W ``hidden`` states (N, W, D), by the plain
+    head of ``model``."""
     states, total = hidden.flatten(0, 1).index_select(0, chosen), len(targets)
     # A CPU keeps a compiled kernel for each shape that it meets: widths go in fours and rows of logits in
     # 64s, so that they are few.

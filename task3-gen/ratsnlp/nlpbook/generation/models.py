@@ -10,7 +10,18 @@ import torch
 
 from ..devices import resolve_device
 from ..errors import UserError
-from ..pretrained import ADAPTER_CONFIG, check_length, load_config, load_model, load_tokenizer, use_special_tokens
+from ..pretrained import (
+    ADAPTER_CONFIG,
+    add_rows,
+    add_to_tokenizer,
+    check_length,
+    load_config,
+    load_generation_config,
+    load_model,
+    load_tokenizer,
+    new_model,
+    use_special_tokens,
+)
 from ..run_folder import MODEL_PREFIX, RunFolder
 from ..training.adapters import ADAPTER, add_adapter, load_adapter_folder, merge
 from .arguments import GenerationDeployArguments, GenerationInferArguments
@@ -26,9 +37,8 @@ def load_model_and_tokenizer(args):
     """``(model, tokenizer)`` of ``args.model_type`` on ``args.device``, with ``args.special_tokens`` added
     where they are not known yet.
 
-    Prints the device, the sizes before and after, and the number of parameters. New rows of the embedding are drawn
-    around the mean of the old ones (Hewitt, 2021, "Initializing new word embeddings for pretrained language models");
-    rows that a model has to spare are used first.
+    Prints the device, the sizes before and after (:func:`~ratsnlp.nlpbook.pretrained.add_rows`), and the number of
+    parameters.
 
     Raises:
         UserError: as :func:`load_tokenizer` and :func:`load_model` do.
@@ -37,13 +47,8 @@ def load_model_and_tokenizer(args):
     model = load_model(args.model_type, tokenizer)
     check_length(model.config, args.block_size, "block_size")
     if args.special_tokens:
-        tokens, rows = len(tokenizer), model.get_input_embeddings().num_embeddings
-        added = tokenizer.add_tokens(list(args.special_tokens), special_tokens=True)
-        if len(tokenizer) > rows:
-            model.resize_token_embeddings(len(tokenizer))
-        print(f"특수 토큰 {len(args.special_tokens)}개 가운데 {added}개를 추가했습니다: "
-              f"토큰 {tokens:,} → {len(tokenizer):,}개, "
-              f"임베딩 {rows:,} → {model.get_input_embeddings().num_embeddings:,}행")
+        add_to_tokenizer(tokenizer, args.special_tokens)
+        add_rows(model, tokenizer)
     add_adapter(model, tokenizer, args, new_tokens=args.special_tokens)
     model = model.to(resolve_device(args.device))
     every = sum(parameter.numel() for parameter in model.parameters())
@@ -114,11 +119,10 @@ def load_finetuned(folder: str | Path, pretrained_model_name: str | None = None)
 
     ``pretrained_model_name`` is needed only where config and tokenizer are not in the folder.
     """
-    from transformers import AutoModelForCausalLM
-
     args = GenerationDeployArguments(pretrained_model_name=pretrained_model_name, downstream_model_dir=str(folder))
     tokenizer = load_tokenizer(args.model_name_or_dir)
-    model = AutoModelForCausalLM.from_config(load_config(args.model_name_or_dir), dtype=torch.float32)
+    model = new_model(load_config(args.model_name_or_dir))
+    model.generation_config = load_generation_config(args.model_name_or_dir) or model.generation_config
     checkpoint = load_checkpoint(args.downstream_model_checkpoint_fpath, model)
     model.load_state_dict({name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint.items()})
     return use_special_tokens(model, tokenizer).eval(), tokenizer

@@ -257,15 +257,19 @@ class Predictor:
         if self.from_encoder:  # which counts its positions from the first token, padding or not
             rows = [ids + pad for pad, ids in zip(padding, encoded, strict=True)]
             mask = [row[::-1] for row in mask]
-        arguments = Setting("", options).fit(self.model, self.tokenizer)
-        if self.from_encoder:  # an eos that is forced upon the last place does not tell whether the text has ended
-            arguments["forced_eos_token_id"] = None
         with in_eval_mode(self.model):
             written = self.model.generate(
                 input_ids=torch.tensor(rows, device=self.model.device),
                 attention_mask=torch.tensor(mask, device=self.model.device), num_return_sequences=best,
-                pad_token_id=self.pad, eos_token_id=self.eos, streamer=streamer, **arguments)
+                pad_token_id=self.pad, eos_token_id=self.eos, streamer=streamer, **self._arguments(options))
         return written[:, 1 if self.from_encoder else width :].cpu()
+
+    def _arguments(self, options: DecodingOptions) -> dict:
+        """``options`` as ``model.generate`` takes them."""
+        arguments = Setting("", options).fit(self.model, self.tokenizer)
+        if self.from_encoder:  # an eos that is forced upon the last place does not tell whether the text has ended
+            arguments["forced_eos_token_id"] = None
+        return arguments
 
     def _sample(self, prompt: str, before: list[int], new: list[int], ended: bool, whole_sentences: bool) -> Sample:
         if self.from_encoder:

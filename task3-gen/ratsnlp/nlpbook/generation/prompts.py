@@ -89,7 +89,7 @@ def read_prompts(args) -> list[str]:
     if args.input is None and (sys.stdin is None or sys.stdin.isatty()):
         raise UserError("prompt: 이어 쓸 것이 없습니다. --prompt나 --input을 지정하세요.")
     if args.input in (None, "-"):
-        name, prompts = "표준 입력", _standard_input()
+        name, prompts = "표준 입력", read_standard_input().splitlines()
     else:
         name, prompts = args.input, [text for text, in read_rows(args.input, args.text_column)]
         if suffix(Path(args.input)) not in LINES:
@@ -103,11 +103,12 @@ def _no_prompts(name: str):
     raise UserError(f"input: {name}에 프롬프트가 없습니다. 한 줄에 하나씩 적거나 --prompt를 쓰세요.")
 
 
-def _standard_input() -> list[str]:
+def read_standard_input() -> str:
+    """Raises UserError where it is no text."""
     data = sys.stdin.buffer.read()
     for encoding in ("utf-8-sig", locale.getencoding()):  # UTF-8, else what a Windows console pipes
         try:
-            return compose(data.decode(encoding)).splitlines()
+            return compose(data.decode(encoding))
         except UnicodeDecodeError:
             pass
     raise UserError("input: 표준 입력이 UTF-8이 아닙니다. UTF-8로 저장한 파일을 쓰세요.")

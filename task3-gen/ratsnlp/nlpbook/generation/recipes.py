@@ -6,7 +6,7 @@ from torch.utils.data import RandomSampler, Sampler
 
 from ..data_utils import LengthGroupedSampler
 from ..errors import UserError
-from ..training.optimizers import BookAdamW, MuonAdamW, paged_adamw, parameter_groups, warm_up_and_decay
+from ..training.optimizers import BookAdamW, scheduled_optimizer
 from .features import GenerationExample
 from .loss import book_loss, control_losses, token_losses
 
@@ -48,17 +48,8 @@ class StandardRecipe:
         return losses.mean(), len(losses)
 
     def optimizer(self, model, dataset, total_steps: int, fused: bool) -> dict | torch.optim.Optimizer:
-        args = self.args
-        self.tokens_per_step = float(args.batch_size * dataset.lengths.mean())
-        groups = parameter_groups(model, args.weight_decay)
-        if args.qlora:
-            optimizer = paged_adamw(groups, lr=args.learning_rate, eps=args.adam_epsilon)
-        else:
-            kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
-            optimizer = kind(groups, lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
-        warmup_steps = args.warmup_steps or round(args.warmup_ratio * total_steps)
-        schedule = warm_up_and_decay(optimizer, args.lr_scheduler_type, warmup_steps, total_steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        self.tokens_per_step = float(self.args.batch_size * dataset.lengths.mean())
+        return scheduled_optimizer(self.args, model, total_steps, fused)
 
     def clip(self, parameters) -> None:
         """By hand, because Lightning's own refuses a fused optimizer under bf16-mixed."""

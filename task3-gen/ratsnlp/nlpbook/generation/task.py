@@ -11,6 +11,7 @@ from ..devices import resolve_device
 from ..errors import UserError
 from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, has_adapter, keep_adapter, load_adapter
+from ..training.optimizers import can_fuse
 from .loss import has_plain_head, largest_loss, token_losses
 from .recipes import recipe_of
 from .sample_callback import SampleTexts
@@ -31,6 +32,9 @@ class GenerationTask(LightningModule):
         super().__init__()
         check_length(model.config, args.max_seq_length, "max_seq_length")
         check_architecture(model)
+        if model.config.is_encoder_decoder:
+            raise UserError("pretrained_model_name: 인코더가 있는 모델은 문장을 이어 쓰지 않습니다. "
+                            "요약이라면 train_sum-N.py로 학습하세요.")
         if args.lora_r and not has_adapter(model):
             raise UserError(f"lora_r: {args.lora_r}인데 모델에 LoRA가 없습니다. "
                             "먼저 add_adapter(model, tokenizer, args)를 호출하세요.")
@@ -81,9 +85,8 @@ class GenerationTask(LightningModule):
         return largest_loss(model, input_ids, self.plain_head, self.args.recipe, resolve_device(self.args.device))
 
     def configure_optimizers(self):
-        fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
         total_steps = int(self.trainer.estimated_stepping_batches)
-        return self.recipe.optimizer(self.model, self.trainer.train_dataloader.dataset, total_steps, fused)
+        return self.recipe.optimizer(self.model, self.trainer.train_dataloader.dataset, total_steps, can_fuse(self))
 
     def optimizer_step(self, *arguments, **named):
         super().optimizer_step(*arguments, **named)

@@ -23,7 +23,8 @@ SUFFIXES = (".txt", ".jsonl", ".csv")
 
 # What may differ between a run and the one that goes on with it: the texts do not depend on it, or it is compared by
 # what it stands for (the prompts, the weights, the device).
-MAY_DIFFER = {"model_name_or_path", "prompt", "input", "text_column", "device", "output", "with_prompt", "resume"}
+MAY_DIFFER = {"model_name_or_path", "pretrained_model_name", "downstream_model_dir", "prompt", "dialogue", "input",
+              "text_column", "device", "output", "with_prompt", "resume", "morphemes"}
 
 
 def check_new(file: Path, name: str) -> None:
@@ -31,6 +32,24 @@ def check_new(file: Path, name: str) -> None:
     if file.exists():
         raise UserError(f"{name}: {file} 파일이 이미 있습니다. 덮어쓰지 않으니 다른 이름을 쓰거나 그 파일을 옮기세요.")
     check_writable(file.parent, name)
+
+
+def check_output(args, suffixes: tuple[str, ...]) -> None:
+    """Raises UserError where ``args.output`` cannot be written, or there is nothing that ``args.resume`` could go on
+    with."""
+    if args.output is None:
+        if args.resume:
+            raise UserError("resume: 이어서 쓸 파일이 없습니다. --output도 적으세요.")
+        return
+    file = Path(args.output)
+    if file.suffix.lower() not in suffixes:
+        raise UserError(f"output: {', '.join(suffixes)} 가운데 하나로 끝나야 하는데 {file.name!r}입니다.")
+    if args.is_finished:
+        return
+    check_new(file, "output")
+    if part_of(file).exists() and not args.resume:
+        raise UserError(f"output: 중단된 {part_of(file)} 파일이 있습니다. 이어서 쓰려면 --resume을 붙이고, "
+                        "처음부터 쓰려면 그 파일을 지우세요.")
 
 
 def part_of(file: Path) -> Path:
@@ -101,8 +120,7 @@ class TextOutput:
         """Write all texts, in the order of their prompts, and remove the part."""
         self.texts.sort()
         if self.file is None:
-            texts = [self._with_prompt(*text) for text in self.texts]
-            print("\n".join(texts if len(texts) == 1 else map(_one_line, texts)))
+            self._print()
             return
         check_new(self.file, "output")
         write = {".txt": self._write_lines, ".jsonl": self._write_json, ".csv": self._write_table}
@@ -113,12 +131,16 @@ class TextOutput:
             raise self._unwritable(error) from error
         self.part.unlink()
 
+    def _print(self) -> None:
+        texts = [self._with_prompt(*text) for text in self.texts]
+        print("\n".join(texts if len(texts) == 1 else map(_one_line, texts)))
+
     def _read_part(self) -> None:
         """Read the finished batches; drop what was written only in part after them."""
         data = self.part.read_bytes() if self.part.exists() else b""
         lines = data.split(b"\n")[:-1]
         if data and not data.startswith(b'{"settings"'):
-            raise UserError(f"output: {self.part} 파일은 generate.py가 쓴 것이 아닙니다. 다른 이름을 쓰세요.")
+            raise UserError(f"output: {self.part} 파일은 이 프로그램이 쓴 것이 아닙니다. 다른 이름을 쓰세요.")
         if not lines:
             self.part.write_bytes(b"")
             self._append({"settings": self.settings})

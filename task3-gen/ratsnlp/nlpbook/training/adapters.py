@@ -16,7 +16,7 @@ import torch
 
 from ..errors import UserError
 from ..files import whole_folder
-from ..paths import KOGPT_MINI
+from ..paths import BUNDLED_MODELS
 from ..pretrained import ADAPTER_CONFIG, load_config, load_weights, save_tokenizer
 from ..run_folder import MODEL_FILES, MODEL_PREFIX
 from .precision import half_dtype, precision_of
@@ -51,7 +51,8 @@ class Base:
             raise UserError(
                 "lora_r: 모델의 이름을 알 수 없어 LoRA만 저장할 수 없습니다. load_model로 읽은 모델을 쓰세요.")
         if Path(name).is_dir():
-            name = "kogpt-mini" if Path(name).resolve() == KOGPT_MINI.resolve() else str(Path(name).resolve())
+            bundled = {folder.resolve(): short for short, folder in BUNDLED_MODELS.items()}
+            name = bundled.get(Path(name).resolve(), str(Path(name).resolve()))
         embeddings = {id(each.weight) for each in (model.get_input_embeddings(), model.get_output_embeddings())}
         digest = sha256()
         for parameter in model.parameters():
@@ -114,7 +115,8 @@ def lora_config(model, args, read: Iterable[int] = (), written: Iterable[int] = 
     return _peft().LoraConfig(
         r=args.lora_r, lora_alpha=args.lora_alpha or 2 * args.lora_r, lora_dropout=args.lora_dropout,
         target_modules="all-linear" if "all-linear" in args.lora_target_modules else list(args.lora_target_modules),
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()), task_type="CAUSAL_LM",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+        task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
         trainable_token_indices={name: ids for name, ids in rows.items() if ids} or None)
 
 

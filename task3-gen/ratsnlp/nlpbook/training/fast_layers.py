@@ -20,7 +20,7 @@ class FastLayers(Callback):
         self.replaced, self.attention = use_fast_layers(model), model.config._attn_implementation
         if module.device.type == "cpu":
             keep_freed_memory()
-            if self.width <= 256:
+            if self.width <= 256 and not model.config.is_encoder_decoder:
                 use_byte_eager(model)
 
     def on_fit_end(self, trainer, module):

@@ -11,10 +11,10 @@ from ..paths import INSTALLED
 
 
 def files_sha256(source: Path) -> dict[str, str]:
-    """SHA-256 of a data file, or of each ``.txt`` in a folder, by name: the first thing to compare
+    """SHA-256 of a data file, or of each ``.txt`` and ``.csv`` in a folder, by name: the first thing to compare
     when two runs differ."""
     hashes = {}
-    for path in [source] if source.is_file() else sorted(source.rglob("*.txt")):
+    for path in [source] if source.is_file() else sorted([*source.rglob("*.txt"), *source.rglob("*.csv")]):
         with open(path, "rb") as file:
             hashes[path.name if path == source else str(path.relative_to(source))] = (
                 file_digest(file, "sha256").hexdigest())

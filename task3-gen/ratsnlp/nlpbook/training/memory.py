@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from ..argument_groups import LORA_R
+from ..pretrained import new_model
 from .adapters import inject, lora_config
 from .fast_layers import FastLayers
 from .footprint import HalfBase
@@ -161,17 +162,15 @@ def estimate(config, args, loss: Loss, device: str, precision: str, rows: Iterab
 
 def _model(config, args, kind: str, precision: str, rows: Iterable[int]) -> torch.nn.Module:
     """A model of ``config`` as the training on a ``kind`` of device has it."""
-    from transformers import AutoModelForCausalLM
-
     config = copy.deepcopy(config)
     if kind != "cpu":  # whose fused attention keeps no probabilities, as a CPU's does not without dropout
         for name in ("attn_pdrop", "attention_dropout"):
             if hasattr(config, name):
                 setattr(config, name, 0.0)
     try:
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa").train()
+        model = new_model(config, attn_implementation="sdpa").train()
     except ValueError:  # GPT-J has only the one that is written out
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").train()
+        model = new_model(config, attn_implementation="eager").train()
     if args.lora_r:
         inject(model, lora_config(model, args, rows))
         if args.qlora:

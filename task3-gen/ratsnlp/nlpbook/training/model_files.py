@@ -28,6 +28,8 @@ class ModelFiles(Callback):
         tokenizer = trainer.train_dataloader.dataset.tokenizer
         with whole_files(self.folder.path) as unfinished:  # so that earlier checkpoints keep whole ones
             module.model.config.save_pretrained(unfinished)
+            if module.model.config.is_encoder_decoder:  # which writes by settings of its own
+                module.model.generation_config.save_pretrained(unfinished)
             save_tokenizer(tokenizer, unfinished)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):

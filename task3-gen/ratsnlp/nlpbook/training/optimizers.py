@@ -104,6 +104,24 @@ def paged_adamw(groups: list[dict], lr: float, eps: float) -> torch.optim.Optimi
     return (AdamW32bit if on_cpu else PagedAdamW32bit)(groups, lr=lr, eps=eps)
 
 
+def scheduled_optimizer(args, model: torch.nn.Module, total_steps: int, fused: bool) -> dict:
+    """The optimizer of ``args`` for ``model``, and its schedule over ``total_steps``, as Lightning takes both."""
+    groups = parameter_groups(model, args.weight_decay)
+    if args.qlora:
+        optimizer = paged_adamw(groups, lr=args.learning_rate, eps=args.adam_epsilon)
+    else:
+        kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
+        optimizer = kind(groups, lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
+    warmup_steps = args.warmup_steps or round(args.warmup_ratio * total_steps)
+    schedule = warm_up_and_decay(optimizer, args.lr_scheduler_type, warmup_steps, total_steps)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def can_fuse(module) -> bool:
+    """Whether the optimizer of a Lightning ``module`` may compute all that it does in one kernel."""
+    return module.trainer.precision != "16-mixed" and module.device.type in ("cpu", "cuda")
+
+
 def warm_up_and_decay(optimizer: torch.optim.Optimizer, kind: str, warmup: int, total: int) -> LambdaLR:
     """The learning rate rises for ``warmup`` of ``total`` steps, then falls to zero: ``linear``, or along a ``cosine``.
 

@@ -14,7 +14,8 @@ from .last_checkpoint import Progress, read_progress
 MAY_DIFFER = {
     "downstream_model_dir", "downstream_corpus_root_dir", "downstream_corpus_name", "downstream_task_name",
     "overwrite_cache", "force_download", "test_mode", "cpu_workers", "tpu_cores", "device", "resume", "save_steps",
-    "save_total_limit", "save_top_k", "patience", "logging_steps", "logging_dir", "wandb", "gradient_checkpointing"}
+    "save_total_limit", "save_top_k", "patience", "logging_steps", "logging_dir", "wandb", "wandb_entity", "wandb_tags",
+    "gradient_checkpointing", "run_name"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..devices import resolve_device
 from ..errors import UserError
-from ..run_folder import CHECKPOINT, RunFolder
+from ..run_folder import RunFolder, checkpoint_name
 from .adapters import whole_bytes
 from .best_checkpoints import BestCheckpoints, Patience
 from .checkpoint_io import WholeFileCheckpointIO
@@ -91,8 +91,8 @@ def get_trainer(args, return_trainer_only=True):
         folder.make()
     mode, monitor = args.monitor.split()
     checkpoint_callback = BestCheckpoints(
-        dirpath=folder.path, filename=CHECKPOINT, monitor=monitor, mode=mode, save_top_k=args.save_top_k,
-        save_weights_only=True,
+        dirpath=folder.path, filename=checkpoint_name(args.monitor), monitor=monitor, mode=mode,
+        save_top_k=args.save_top_k, save_weights_only=True,
         enable_version_counter=not args.resume)  # an epoch that is done again after a kill writes the same file again
     resolve_device(args.device)  # which says where a GPU is left unused
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
@@ -130,7 +130,8 @@ def get_loggers(args) -> list:
         try:
             from pytorch_lightning.loggers import WandbLogger
 
-            loggers.append(WandbLogger(project=args.wandb, save_dir=args.downstream_model_dir))
+            loggers.append(WandbLogger(name=args.run_name, project=args.wandb, entity=args.wandb_entity,
+                                       tags=list(args.wandb_tags), save_dir=args.downstream_model_dir))
         except ModuleNotFoundError as error:
             raise UserError(
                 "wandb: wandb가 설치되어 있지 않습니다. python -m pip install wandb로 설치하세요.") from error

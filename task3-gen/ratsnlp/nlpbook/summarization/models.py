@@ -1,0 +1,46 @@
+"""Models that summarize, and their tokenizers, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import pretrained
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+def load_tokenizer(args) -> PreTrainedTokenizerFast:
+    """The tokenizer of ``args.pretrained_model_name`` with ``args.special_tokens``, which stay in what is decoded.
+
+    Special tokens that its files do not declare are those of the model's configuration.
+    """
+    name = args.pretrained_model_name
+    tokenizer, config = pretrained.load_tokenizer(name), pretrained.load_config(name)
+    if not config.is_encoder_decoder:
+        raise UserError(f"pretrained_model_name: 인코더와 디코더가 있는 모델(BART, T5)이어야 하는데 {name!r} 모델은 "
+                        f"{config.model_type}입니다.")
+    for kind in ("bos", "pad", "unk"):
+        number = getattr(config, f"{kind}_token_id", None)
+        if getattr(tokenizer, f"{kind}_token") is None and number is not None:
+            setattr(tokenizer, f"{kind}_token", tokenizer.convert_ids_to_tokens(number))
+    pretrained.add_to_tokenizer(tokenizer, args.special_tokens, special=False)
+    return tokenizer
+
+
+def load_model(args, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """The model of ``args.pretrained_model_name`` in float32, or with ``args.from_scratch`` one of its configuration
+    with random weights; with a row of the embedding for each token. Prints the sizes before and after.
+
+    Raises:
+        UserError: as :func:`ratsnlp.nlpbook.pretrained.load_model` does.
+    """
+    name = args.pretrained_model_name
+    if args.from_scratch:
+        model = pretrained.new_model(pretrained.load_config(name))
+        model.generation_config = pretrained.load_generation_config(name) or model.generation_config
+    else:
+        model = pretrained.load_weights(name)
+    pretrained.add_rows(model, tokenizer)
+    return pretrained.use_special_tokens(model, tokenizer)

@@ -1,0 +1,120 @@
+"""Summaries of dialogues: one, a list, a table; each the one that it gets alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import generation
+from ..errors import UserError
+from ..generation.options import DecodingOptions
+from ..generation.prompts import cut_to_sentence, readable
+from ..generation.samples import Sample
+from ..pretrained import load_tokenizer, max_positions
+from ..text_files import check_text, compose
+from .dialogues import clean_dialogue
+from .features import dialogue_ids, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandas import DataFrame
+
+    from .dialogues import DialogueExample
+
+# What summaries are usually written with, where neither the caller nor the model's generation_config.json says else.
+DEFAULTS = {"max_new_tokens": 100, "min_new_tokens": 30, "num_beams": 5, "no_repeat_ngram_size": 3,
+            "length_penalty": 1.0, "repetition_penalty": 1.5, "early_stopping": True}
+_PLACEHOLDER = re.compile(r"#\w+#")
+_UNFINISHED = re.compile(r"\s*#\w*$")
+
+
+def summary_text(tokenizer, ids: list[int]) -> tuple[str, bool]:
+    """The text that a decoder has written as ``ids``, and whether it has ended with eos. A placeholder that it has not
+    finished (`` #Pe``) is left off."""
+    ended = tokenizer.eos_token_id in ids
+    text = " ".join(readable(tokenizer, ids[: ids.index(tokenizer.eos_token_id)] if ended else ids).split())
+    whole = _PLACEHOLDER.sub(lambda found: "x" * len(found[0]), text)
+    return text[: len(_UNFINISHED.sub("", whole))], ended
+
+
+class Predictor(generation.Predictor):
+    """Lets a model of encoder and decoder summarize dialogues (turns on lines of their own, ``#Person1#: …``).
+
+    It does what :class:`ratsnlp.nlpbook.generation.Predictor` does with prompts, and takes the same options, besides
+    ``early_stopping`` of a beam search. What is not given is as the model's ``generation_config.json`` has it, else as
+    in ``DEFAULTS``. A ``dialogue`` longer than ``encoder_max_len`` tokens is refused, or with ``truncate`` cut.
+    """
+
+    def __init__(self, model, tokenizer, device: str | None = None, engine=None, encoder_max_len: int = 512,
+                 truncate: bool = False):
+        super().__init__(model, tokenizer, device, engine)
+        if not self.from_encoder:
+            raise UserError(f"모델: 인코더와 디코더가 있는 모델(BART, T5)이어야 하는데 {model.config.model_type}입니다.")
+        self.encoder_max_len = min(encoder_max_len, max_positions(model.config) or encoder_max_len)
+        self.truncate = truncate
+        own = model.generation_config
+        self.defaults = {name: value if getattr(own, name, None) is None else getattr(own, name)
+                         for name, value in DEFAULTS.items()}
+
+    @classmethod
+    def from_arguments(cls, args, examples: Sequence[DialogueExample]) -> Predictor:
+        """Of the arguments of ``infer_sum-N.py``. The ``examples`` are checked before the model is loaded.
+
+        Raises:
+            UserError: as :func:`~.features.fit` does with ``args.encoder_max_len`` and ``args.truncate``.
+        """
+        tokenizer = load_tokenizer(args.model_name_or_path)
+        encoded = [dialogue_ids(tokenizer, example.dialogue) for example in examples]
+        fit("encoder_max_len", encoded, examples, args.encoder_max_len, args.truncate)
+        predictor = cls.from_pretrained(
+            args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
+        predictor.encoder_max_len = min(args.encoder_max_len, predictor.encoder_max_len)
+        predictor.truncate = args.truncate
+        return predictor
+
+    def predict_dataframe(self, df: DataFrame, batch_size: int = 32, show_progress: bool = True, *,
+                          prompt_column: str = "dialogue", column: str = "summary", **generation) -> DataFrame:
+        """A copy of ``df`` with the summaries of its ``prompt_column`` in a new ``column``."""
+        return super().predict_dataframe(
+            df, batch_size, show_progress, prompt_column=prompt_column, column=column, **generation)
+
+    def create_submission(self, test_df: DataFrame, output_path: str | Path, batch_size: int = 32,
+                          show_progress: bool = True, *, prompt_column: str = "dialogue", column: str = "summary",
+                          id_column: str = "fname", **generation) -> DataFrame:
+        """:meth:`predict_dataframe`, of which ``id_column`` and ``column`` are written to a new CSV file."""
+        return super().create_submission(test_df, output_path, batch_size, show_progress, prompt_column=prompt_column,
+                                         column=column, id_column=id_column, **generation)
+
+    def _options(self, generation: dict, with_prompt: bool = False) -> DecodingOptions:
+        named = {**self.defaults, **{name: value for name, value in generation.items() if value is not None}}
+        if "max_length" in generation and "max_new_tokens" not in generation:
+            del named["max_new_tokens"]
+        self.early_stopping = named.pop("early_stopping")
+        if named["num_beams"] == 1:
+            named.pop("length_penalty")
+        if (named["min_new_tokens"] or 0) > (named.get("max_new_tokens") or math.inf) and "min_new_tokens" not in generation:
+            named["min_new_tokens"] = 0
+        return super()._options(named, with_prompt)
+
+    def _arguments(self, options: DecodingOptions) -> dict:
+        more = {"early_stopping": self.early_stopping} if (options.num_beams or 1) > 1 else {}
+        return {**super()._arguments(options), **more}
+
+    def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
+        place = "dialogue" if number is None else f"dialogues {number}번째"
+        if not isinstance(prompt, str):
+            raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
+        check_text(place, prompt)
+        ids = dialogue_ids(self.tokenizer, clean_dialogue(compose(prompt), place))
+        if len(ids) > self.encoder_max_len and not self.truncate:
+            raise UserError(f"{place}: {len(ids)}토큰이라 encoder_max_len({self.encoder_max_len})보다 깁니다. "
+                            "줄이거나, 뒤를 잘라도 된다면 truncate=True로 하세요.")
+        return ids if len(ids) <= self.encoder_max_len else [*ids[: self.encoder_max_len - 1], ids[-1]]
+
+    def _sample(self, prompt: str, before: list[int], new: list[int], ended: bool, whole_sentences: bool) -> Sample:
+        text, _ = summary_text(self.tokenizer, new)
+        text = cut_to_sentence(text) if whole_sentences and not ended else text
+        return Sample(text, ended, text)
