@@ -51,10 +51,12 @@ INTRODUCTION = """# 옵션
 ```sh
 python task3-gen/train_gen-0.py --help
 python task3-gen/train_gen-0.py --epochs 2 --resume
-python task3-gen/train_gen-0.py 설정.json --epochs 2   # 설정.json: {"epochs": 1, "batch_size": 16}
+python task3-gen/train_gen-0.py task3-gen/experiments/train_gen-0.yaml --epochs 2   # 설정 파일(YAML이나 JSON)
+python task3-gen/train_gen-0.py task3-gen/experiments/train_gen-0.yaml --print_config
 ```
 
 - 명령줄의 옵션이 설정 파일보다, 설정 파일이 아래의 기본값보다 우선합니다. 설정 파일에서는 이름 앞의 `--`를 뺍니다.
+- `--print_config`는 쓸 설정을 모두, 어디에서 정해졌는지와 함께 YAML로 보여 주고 끝냅니다.
 - `true`나 `false`를 받는 옵션은 이름만 적으면 `true`입니다. 여러 값은 공백으로 구분합니다.
 - 기본값이 비어 있으면 지정하지 않은 것입니다. 기본값의 상대 경로는 저장소 폴더에서 시작합니다.
 

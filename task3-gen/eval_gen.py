@@ -1,14 +1,10 @@
-r"""모델을 평가합니다: 리뷰를 얼마나 잘 예측하는지, 제어 단어를 따르는지, 사람처럼 쓰는지.
+"""모델을 평가합니다: 리뷰를 얼마나 잘 예측하는지, 제어 단어를 따르는지, 사람처럼 쓰는지.
 
-배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자당 비트는 토크나이저가 다른 모델끼리도
-비교할 수 있는 손실입니다. '긍정'으로 시작한 텍스트가 긍정으로 분류되면 제어 단어를 따른
-것입니다. 음절의 반복과 다양성을 보면 텍스트가 무너졌는지 알 수 있습니다. 모두 사람이 쓴 테스트
-리뷰의 값과 비교하세요. 지표의 뜻과 출처는 ratsnlp/nlpbook/evaluation/에 있습니다. 표를 보여 주고,
-모델 폴더에 report.json과 report.md를 저장합니다.
-    python task3-gen/eval_gen.py                               # kogpt-mini, 작은 말뭉치
+배우는 것: 손실 하나로는 모델을 다 알 수 없습니다. 글자당 비트(토크나이저가 다른 모델끼리도 비교할
+수 있는 손실), 제어 단어를 따른 비율, 반복과 다양성을 사람이 쓴 테스트 리뷰의 값과 비교하세요.
+지표의 뜻과 출처는 ratsnlp/nlpbook/evaluation/에 있고, 결과는 모델 폴더의 report.md에 남습니다.
     python task3-gen/eval_gen.py --downstream_model_dir output/nsmc-gen/train_gen-by-kogpt-mini
-    python task3-gen/eval_gen.py --limit 5000 \
-        --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
+    python task3-gen/eval_gen.py --compare output/가 output/나  # 두 학습의 다른 설정과 결과를 표로
 """
 
 import random
@@ -16,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ratsnlp import nlpbook
+from ratsnlp.nlpbook.evaluation.runs import compare_runs
 from ratsnlp.nlpbook.generation import (
     GenerationEvalArguments,
     NsmcCorpus,
@@ -35,6 +32,9 @@ from tqdm import tqdm
 
 if __name__ == "__main__":
     args = nlpbook.load_arguments(GenerationEvalArguments)
+    if args.compare is not None:
+        print(compare_runs(args.compare))
+        raise SystemExit
     nlpbook.fetch_corpus(args)
 
     # 1. 모델과, 사람이 쓴 리뷰

@@ -38,8 +38,8 @@ if __name__ == "__main__":
         epochs=5,
         seed=7,
     )
-    nlpbook.set_seed(args)
     nlpbook.set_logger(args)
+    nlpbook.set_seed(args)
 
     # 1. 문서: 순서를 섞고, 200개에 하나는 검증용으로 남겨 둡니다.
     documents = nlpbook.read_documents(args.corpus_path, seed=args.seed, at_least=20)

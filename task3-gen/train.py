@@ -29,8 +29,8 @@ from torch.utils.data import DataLoader
 if __name__ == "__main__":
     text_args = nlpbook.load_arguments(GenerationTextArguments)
     args = text_args.training()  # 같은 설정을 train_gen-N.py의 이름으로
-    nlpbook.set_seed(args)
     nlpbook.set_logger(args)
+    nlpbook.set_seed(args)
 
     # 1. 모델과 토크나이저: --special_tokens가 있으면 토크나이저와 임베딩에 추가합니다.
     model, tokenizer = load_model_and_tokenizer(text_args)

@@ -37,8 +37,8 @@ if __name__ == "__main__":
         recipe="contrast",  # 같은 리뷰가 다른 제어 단어 뒤에서는 덜 나오게 합니다.
         seed=7,
     )
-    nlpbook.set_seed(args)
     nlpbook.set_logger(args)
+    nlpbook.set_seed(args)
 
     # 1. 말뭉치와 토크나이저
     nlpbook.fetch_corpus(args)

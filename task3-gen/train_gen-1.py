@@ -37,8 +37,8 @@ if __name__ == "__main__":
         epochs=3,  # 책과 같습니다.
         seed=7,
     )
-    nlpbook.set_seed(args)
     nlpbook.set_logger(args)
+    nlpbook.set_seed(args)
 
     # 1. 말뭉치와 토크나이저
     nlpbook.fetch_corpus(args)

@@ -37,8 +37,8 @@ if __name__ == "__main__":
         epochs=1,  # 큰 모델은 리뷰 15만 개를 한 번 보면 충분히 배우고, 더 보면 외웁니다(과적합).
         seed=7,
     )
-    nlpbook.set_seed(args)
     nlpbook.set_logger(args)
+    nlpbook.set_seed(args)
 
     # 1. 말뭉치와 토크나이저
     nlpbook.fetch_corpus(args)

@@ -30,16 +30,15 @@ if __name__ == "__main__":
         downstream_corpus_root_dir=nlpbook.OUTPUT / "dialogues",
         downstream_corpus_name="made",  # 대화 4만 개를 만들어 씁니다. 내 파일이라면 그 폴더의 이름
         downstream_model_dir=nlpbook.OUTPUT / "dialogue-sum/train_sum-by-kobart-mini",
-        encoder_max_len=512,
         decoder_max_len=150,  # 토큰이 글자이므로 깁니다.
-        batch_size=32,
+        batch_size=16,  # 작게 나누어 자주 고치는 쪽이 같은 시간에 더 잘 배웠습니다.
         optimizer="muon",
         learning_rate=2e-3,  # 작은 모델을 처음부터 학습할 때는 큰 값이 알맞습니다.
         epochs=2,
         seed=7,
     )
-    nlpbook.set_seed(args)
     nlpbook.set_logger(args)
+    nlpbook.set_seed(args)
 
     # 1. 대화와 토크나이저: #Person1# 같은 표시는 한 토큰입니다.
     fetch_dialogues(args)

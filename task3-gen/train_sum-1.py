@@ -1,13 +1,12 @@
 """KoBART로 대화를 요약하도록 파인튜닝합니다.
 
 배우는 것: 인코더는 대화 전체를 읽고, 디코더는 그것을 보며 요약을 한 토큰씩 씁니다. 뉴스 요약을
-배운 모델에서 시작해, #Person1# 같은 표시를 한 토큰으로 추가하고 대화의 요약을 배우게 합니다.
+배운 모델에 #Person1# 같은 표시를 한 토큰으로 추가하고, 대화를 요약하도록 가르칩니다.
 
-    python task3-gen/train_sum-1.py --downstream_corpus_root_dir ~/Korpora \
-        --downstream_corpus_name dialogues       # 그 폴더의 train.csv와 dev.csv로 학습
+    python task3-gen/train_sum-1.py --downstream_corpus_root_dir ~/Korpora   # ~/Korpora/dialogues
     python task3-gen/train_sum-1.py --lora_r 16      # 설정을 바꿔서: LoRA(작은 행렬들만)로 학습
 
-모델은 처음 한 번 허깅페이스 허브에서 내려받습니다. GPU가 있는 컴퓨터에 알맞습니다.
+모델은 처음 한 번 허깅페이스 허브에서 내려받습니다.
 """
 
 from ratsnlp import nlpbook
@@ -30,7 +29,6 @@ if __name__ == "__main__":
         downstream_corpus_root_dir=nlpbook.BUNDLED_DATA,
         downstream_corpus_name="dialogues",  # 저장소에 든 대화 100개. 내 파일이라면 그 폴더의 이름
         downstream_model_dir=nlpbook.OUTPUT / "dialogue-sum/train_sum-by-kobart",
-        encoder_max_len=512,
         decoder_max_len=100,
         batch_size=50,
         learning_rate=1e-5,
@@ -38,12 +36,11 @@ if __name__ == "__main__":
         warmup_steps=500,
         epochs=20,
         save_top_k=3,  # rouge_sum이 가장 높은 체크포인트를 세 개 남깁니다.
-        monitor="max rouge_sum",
         logging_steps=100,
         seed=42,
     )
-    nlpbook.set_seed(args)
     nlpbook.set_logger(args)
+    nlpbook.set_seed(args)
 
     # 1. 대화와 토크나이저: #Person1# 같은 표시는 한 토큰입니다.
     fetch_dialogues(args)

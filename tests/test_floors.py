@@ -9,8 +9,8 @@ from helpers import SCRIPTS
 
 NLPBOOK = SCRIPTS / "ratsnlp" / "nlpbook"
 FLOORS = [  # from the ground up
-    ["display", "errors", "files", "lazy", "paths", "text_files", "utils"],
-    ["arguments", "devices", "pretrained", "settings_file"],
+    ["display", "errors", "experiments", "files", "lazy", "paths", "terminal_log", "text_files", "utils"],
+    ["arguments", "devices", "pretrained", "settings_file", "settings_listing"],
     ["argument_groups", "data_utils", "run_folder"],
     ["training"],
     ["generation"],

@@ -57,7 +57,7 @@ def test_our_muon_is_pytorchs(shape, precision, monkeypatch):
     of_ours = Muon([{"params": [ours]}], lr=0.1)
     of_theirs = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
     of_ours.param_groups[0]["weight_decay"] = 0.3
-    assert torch.linalg.svdvals(orthogonalize(ours.detach()).float()).min() > 0.6
+    assert torch.linalg.svdvals(orthogonalize(ours.detach()[None]).float()).min() > 0.6
     for _ in range(5):
         ours.grad = torch.randn(shape)
         theirs.grad = ours.grad.clone()

@@ -151,7 +151,7 @@ def test_special_tokens_are_added_once_and_saved(make, tmp_path, tokenizer, caps
     told = capsys.readouterr().out
     size = len(tokenizer)
     assert f"토큰 {size:,} → {size + 2:,}개" in told
-    assert f"임베딩 {size:,} → {size + 2:,}행" in told
+    assert f"임베딩: {size:,} → {size + 2:,}행" in told
     assert f"{model.num_parameters():,}개" in told
     assert len(grown.encode("#Person1# 안녕")) < len(tokenizer.encode("#Person1# 안녕"))
     assert model.get_input_embeddings().num_embeddings == model.config.vocab_size == size + 2

@@ -1,12 +1,15 @@
 """Groups of arguments that several kinds of script share, each under a heading of ``--help``."""
 
+import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from .arguments import Arguments, argument
 from .devices import check_device
 from .errors import UserError
+from .experiments import DEBUG_ROWS, check_run_name
 
 MAX_SEED = 2**32 - 1
 LORA_RATE = 10  # times the learning rate of the whole model
@@ -104,11 +107,17 @@ class AdapterArguments(Arguments):
     def adapt_defaults(cls, defaults: dict, given: dict) -> dict:
         """Small matrices that begin at zero take a greater rate than trained weights: about ten times. Source: Schulman
         et al. (2025), "LoRA without regret"."""
+        defaults = super().adapt_defaults(defaults, given)
         if not (given.get("lora_r") or given.get("qlora")) or "learning_rate" in given:
             return defaults
-        rate = defaults.get("learning_rate", cls.learning_rate) * LORA_RATE
-        print(f"LoRA의 학습률: {rate:g}(스크립트에 적힌 값의 {LORA_RATE}배. --learning_rate로 바꿀 수 있습니다)",
-              file=sys.stderr)
+        if defaults.get("lora_r") or defaults.get("qlora"):  # a settings file's, whose rate is one for LoRA
+            return defaults
+        rate = defaults.get("learning_rate", cls.learning_rate)
+        if type(rate) is not float:  # a settings file's mistake, which is told next
+            return defaults
+        rate *= LORA_RATE
+        print(f"LoRA의 학습률: {rate:g}(스크립트나 설정 파일에 적힌 값의 {LORA_RATE}배. "
+              "--learning_rate로 바꿀 수 있습니다)", file=sys.stderr)
         return {**defaults, "learning_rate": rate}
 
 
@@ -131,3 +140,53 @@ class LoggingArguments(Arguments):
     logging_steps: int = argument(10, "몇 스텝마다 기록할지", minimum=1)
     logging_dir: str | None = argument(None, "TensorBoard 기록을 저장할 폴더(없으면 체크포인트 폴더의 tensorboard)")
     wandb: str | None = argument(None, "Weights & Biases에도 기록할 때의 프로젝트 이름")
+    wandb_entity: str | None = argument(None, "Weights & Biases의 계정이나 팀(없으면 내 기본 계정)")
+    wandb_tags: tuple[str, ...] = argument((), "Weights & Biases의 기록에 붙일 태그들")
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("wandb_entity", "wandb_tags"):
+            if getattr(self, name) and not self.wandb:
+                raise UserError(f"{name}: wandb가 없으면 쓰이지 않습니다. --wandb 프로젝트도 적으세요.")
+
+
+DEBUG = "-debug"  # behind the names of folders and runs
+_DEBUG_SETTINGS = {
+    "epochs": 1, "batch_size": 2, "wandb": None, "wandb_entity": None, "wandb_tags": (),
+    "num_train_epochs": 1, "per_device_train_batch_size": 2}  # as train.py calls the first two
+
+
+@dataclass
+class ExperimentArguments(Arguments):
+    """A run to try things out, and the name of a run. ``debug`` wins over the settings that it names, and keeps its
+    results where no other run's are."""
+
+    heading: ClassVar[str] = "실험"
+
+    debug: bool = argument(
+        False, f"코드를 확인합니다: 학습 데이터 {DEBUG_ROWS['train']}개, 검증 데이터 {DEBUG_ROWS['test']}개, 한 에폭, "
+        f"배치 {_DEBUG_SETTINGS['batch_size']}, W&B 없이. 결과를 저장할 폴더의 이름 뒤에 {DEBUG}가 붙습니다")
+    run_name: str | None = argument(
+        None, "실험 이름. 결과와, 터미널에 나온 것을 담은 train.log를 output/experiments/날짜/날짜_시각_이름에 "
+        "저장합니다. resume은 이 이름의 마지막 실험을 이어서 합니다", text=True, instead_of="downstream_model_dir")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.run_name is not None:
+            check_run_name(self.run_name)
+        if not self.debug:
+            return
+        for name, value in _DEBUG_SETTINGS.items():
+            if hasattr(self, name):
+                setattr(self, name, value)
+        for spec in fields(self):
+            value = getattr(self, spec.name)
+            named = spec.metadata.get("writes") or spec.name == "run_name"
+            if value and named and not value.endswith(DEBUG):
+                setattr(self, spec.name, f"{os.path.normpath(value)}{DEBUG}")
+
+
+def debug_rows(rows: Sequence, args, mode: str) -> Sequence:
+    """The first of ``rows``, as many as ``--debug`` takes to train (``mode="train"``) or to validate; without it, all
+    of them."""
+    return rows[: DEBUG_ROWS["train" if mode == "train" else "test"]] if getattr(args, "debug", False) else rows

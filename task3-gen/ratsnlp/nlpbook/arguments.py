@@ -2,7 +2,6 @@
 
 import argparse
 import atexit
-import difflib
 import functools
 import inspect
 import io
@@ -18,7 +17,7 @@ from pathlib import Path
 from .display import COLUMNS, wrap
 from .errors import UserError, install_excepthook, leave_quietly
 from .files import check_writable
-from .settings_file import read_settings
+from .settings_file import SUFFIXES, Setting, close_match, read_settings
 from .text_files import check_text, compose
 
 _KINDS = {
@@ -31,7 +30,9 @@ def argument(default, help, **more):
 
     ``minimum`` <= value <= ``maximum``, value > ``above`` (with ``range`` a message names both), one of ``choices``;
     ``path``: a ``~`` at its beginning is the user's home; ``writes``: a folder that is written to; ``text``: its
-    Hangul is composed (NFC); ``group``: its heading in ``--help``, else that of the class.
+    Hangul is composed (NFC); ``secret``: its value is shown nowhere; ``instead_of``: where it is given, the field of
+    that name counts for nothing, and as a flag is an error; ``group``: its heading in ``--help``, else that of the
+    class.
     """
     return field(default=default, metadata={"help": help, **more})
 
@@ -57,7 +58,7 @@ class Arguments:
 
     def __post_init__(self):
         for spec in fields(self):
-            setattr(self, spec.name, _checked(spec, getattr(self, spec.name), self.type_of(spec.name)))
+            setattr(self, spec.name, checked(spec, getattr(self, spec.name), self.type_of(spec.name)))
 
     @classmethod
     def type_of(cls, name: str) -> type:
@@ -69,7 +70,8 @@ class Arguments:
 
     @classmethod
     def adapt_defaults(cls, defaults: dict, given: dict) -> dict:
-        """The ``defaults`` of a script as they are where its user names the settings ``given``."""
+        """The ``defaults`` of a script, or of the settings file that it is given, as they are where its user names the
+        settings ``given``."""
         return defaults
 
     @classmethod
@@ -81,7 +83,12 @@ class Arguments:
 _type_hints = functools.cache(typing.get_type_hints)  # a server makes options of every request
 
 
-def _checked(spec, value, kind):
+def checked(spec, value, kind: type):
+    """``value`` as the field ``spec`` of this plain type holds it.
+
+    Raises:
+        UserError: the type is another, or a bound of the field is broken.
+    """
     if value is None and spec.default is None:
         return value
     if kind is str and isinstance(value, os.PathLike):
@@ -91,7 +98,10 @@ def _checked(spec, value, kind):
     if kind is tuple and type(value) is list:  # JSON has no tuples
         value = tuple(value)
     if type(value) is not kind or kind is tuple and not all(type(part) is str for part in value):
-        raise UserError(f"{spec.name}: {_KINDS[kind]} 하는데 {value!r}입니다.")
+        was = "비어 있습니다." if value is None else f"{value!r}입니다."
+        if kind is str and type(value) in (bool, int, float):  # in a file: YAML's no is false
+            was += f" {'yes, no, on, off도 ' if type(value) is bool else ''}따옴표로 감싸세요."
+        raise UserError(f"{spec.name}: {_KINDS[kind]} 하는데 {was}")
     if kind is float and not math.isfinite(value):
         raise UserError(f"{spec.name}: 유한한 수여야 하는데 {value}입니다.")
     bound = broken_bound(spec, value)
@@ -161,7 +171,8 @@ class _KoreanFormatter(argparse.RawDescriptionHelpFormatter):
 
 class _KoreanParser(argparse.ArgumentParser):
     def error(self, message):
-        raise UserError("--help: 뒤에 값을 적지 않습니다." if "--help" in message else message)
+        valueless = re.search(r"--(help|print_config)", message)
+        raise UserError(f"{valueless[0]}: 뒤에 값을 적지 않습니다." if valueless else message)
 
 
 def _convert(name: str, kind: type, text: str | list[str] | None):
@@ -196,7 +207,9 @@ def flags_by_heading(argument_class, defaults: dict) -> dict[str, list[Flag]]:
     """What ``--help`` and docs/flags.md show: the flags under each heading, with a script's ``defaults``."""
     groups = {}
     for spec in fields(argument_class):
-        flag = Flag(spec, argument_class.type_of(spec.name), _default_shown(defaults.get(spec.name, spec.default)))
+        value = defaults.get(spec.name, spec.default)
+        shown = "***" if value and spec.metadata.get("secret") else _default_shown(value)
+        flag = Flag(spec, argument_class.type_of(spec.name), shown)
         groups.setdefault(argument_class.heading_of(spec), []).append(flag)
     return groups
 
@@ -210,10 +223,11 @@ def _default_shown(value) -> str:
     return "" if value is None else str(value)
 
 
-def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
+def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> tuple[dict, bool]:
+    """The values of the flags that are given, and whether ``--print_config`` is among them."""
     parser = _KoreanParser(
         description=sys.modules["__main__"].__doc__, formatter_class=lambda prog: _KoreanFormatter(prog, width=COLUMNS),
-        usage="%(prog)s [--이름 값 …]   또는   %(prog)s 설정.json", add_help=False, allow_abbrev=False)
+        usage="%(prog)s [--이름 값 …]   또는   %(prog)s 설정.yaml [--이름 값 …]", add_help=False, allow_abbrev=False)
     kinds = {}
     for heading, flags in flags_by_heading(argument_class, defaults).items():
         group = parser.add_argument_group(heading)
@@ -224,14 +238,17 @@ def _parse_flags(argument_class, defaults: dict, argv: list[str]) -> dict:
                 f"--{flag.name}", dest=flag.spec.name, default=argparse.SUPPRESS, metavar="값",
                 nargs="*" if flag.kind is tuple else "?", const="true" if flag.kind is bool else None,
                 help=help_text.replace("%", "%%"))
-    parser.add_argument_group("도움말").add_argument(
-        "-h", "--help", action="help", help="이 도움말을 보여 주고 끝냅니다.")
+    group = parser.add_argument_group("도움말")
+    group.add_argument("-h", "--help", action="help", help="이 도움말을 보여 주고 끝냅니다.")
+    group.add_argument(
+        "--print_config", action="store_true", default=argparse.SUPPRESS,
+        help="쓸 설정을 모두, 어디에서 정해졌는지와 함께 YAML로 보여 주고 끝냅니다.")
     found, unknown = parser.parse_known_args(_joined(argv, kinds))
     if unknown:
-        close = difflib.get_close_matches(unknown[0].split("=")[0].lstrip("-"), kinds, n=1)
-        hint = f" 혹시 --{close[0]}인가요?" if close else " --help로 쓸 수 있는 옵션을 볼 수 있습니다."
+        hint = close_match(unknown[0].split("=")[0].lstrip("-"), [*kinds, "print_config"], "--")
         raise UserError(f"{unknown[0]}: 없는 옵션입니다.{hint}")
-    return {name: _convert(name, argument_class.type_of(name), text) for name, text in vars(found).items()}
+    prints = vars(found).pop("print_config", False)
+    return {name: _convert(name, argument_class.type_of(name), text) for name, text in vars(found).items()}, prints
 
 
 def _joined(argv: list[str], kinds: dict[str, type]) -> list[str]:
@@ -247,12 +264,30 @@ def _joined(argv: list[str], kinds: dict[str, type]) -> list[str]:
     return joined
 
 
+def _filled(argument_class, defaults: dict, settings: dict[str, Setting], flags: dict):
+    """An instance of ``argument_class``; an error about a value from a file names the file and the key."""
+    values = {name: setting.value for name, setting in settings.items()}
+    try:
+        for spec in fields(argument_class):
+            other = spec.metadata.get("instead_of")
+            if other in flags and (values | flags).get(spec.name):
+                raise UserError(f"{spec.name}: --{other} 옵션과 함께 쓸 수 없습니다. 둘 가운데 하나만 적으세요.")
+        values = argument_class.adapt_defaults(defaults, values) | values
+        return argument_class(**(argument_class.adapt_defaults(values, flags) | flags))
+    except UserError as error:
+        name, _, rest = str(error).partition(":")
+        if name in flags or name not in settings:
+            raise
+        raise UserError(f"{settings[name].place}:{rest}") from error
+
+
 def load_arguments(argument_class, json_file_path=None, **defaults):
     """Fill ``argument_class`` from ``json_file_path``, else from the command line of the running script.
 
-    The command line is flags (``--epochs 1``), after a ``.json`` file or without one; they win over it, and it wins
-    over ``defaults``, the settings that the script itself names, and these win over the defaults of the class. From
-    here on a :class:`UserError` that nobody catches ends the script with one line and exit code 2 (see
+    The command line is flags (``--epochs 1``), after a settings file (``.json``, ``.yaml``) or without one; they win
+    over it, and it wins over ``defaults``, the settings that the script itself names, and these win over the defaults
+    of the class. With ``--print_config`` the script prints all of them and ends. From here on a :class:`UserError` that
+    nobody catches ends the script with one line and exit code 2 (see
     :func:`ratsnlp.nlpbook.errors.install_excepthook`).
 
     Raises:
@@ -260,17 +295,22 @@ def load_arguments(argument_class, json_file_path=None, **defaults):
     """
     names = [spec.name for spec in fields(argument_class)]
     if json_file_path is not None:
-        given = read_settings(json_file_path, names)
-        return argument_class(**{**argument_class.adapt_defaults(defaults, given), **given})
+        return _filled(argument_class, defaults, read_settings(json_file_path, names), {})
     install_excepthook(argument_class.other_names)
     atexit.register(leave_quietly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a notebook's is none
             stream.reconfigure(errors="replace")  # an emoji must not end a script whose output goes to a file in cp949
     argv = sys.argv[1:]
-    given = read_settings(argv.pop(0), names) if argv and argv[0].lower().endswith(".json") else {}
-    given |= _parse_flags(argument_class, {**defaults, **given}, argv)
-    args = argument_class(**{**argument_class.adapt_defaults(defaults, given), **given})
+    settings = read_settings(argv.pop(0), names) if argv and argv[0].lower().endswith(SUFFIXES) else {}
+    shown = defaults | {name: setting.value for name, setting in settings.items()}
+    flags, prints = _parse_flags(argument_class, shown, argv)
+    args = _filled(argument_class, defaults, settings, flags)
+    if prints:
+        from .settings_listing import list_settings
+
+        print(list_settings(args, defaults, settings, flags))
+        raise SystemExit
     for spec in fields(args):
         if spec.metadata.get("writes") and getattr(args, spec.name):
             check_writable(Path(getattr(args, spec.name)), spec.name)

@@ -32,11 +32,11 @@ MODEL_FILES = re.compile(
 class RunFolder:
     """The folder of one run and its parts.
 
-    ``epoch=E-val_loss=V.ckpt`` (:func:`checkpoint_name`) are the best checkpoints, weights alone; ``last`` is what the run needs to go on, and
-    ``last_aside`` is that of a run that was abandoned; ``step(N)`` is a model as it was after N steps. Beside the
-    checkpoints lie the model's config and tokenizer, and the best weights in a folder that other programs read,
-    ``export``; of a LoRA, ``adapter`` is what was learnt, and ``export`` has it merged in. ``record`` tells of the run,
-    ``curve`` draws its losses, ``logs`` are TensorBoard's.
+    ``epoch=E-val_loss=V.ckpt`` (:func:`checkpoint_name`) are the best checkpoints, weights alone; ``last`` is what the
+    run needs to go on, and ``last_aside`` is that of a run that was abandoned; ``step(N)`` is a model as it was after N
+    steps. Beside the checkpoints lie the model's config and tokenizer, and the best weights in a folder that other
+    programs read, ``export``; of a LoRA, ``adapter`` is what was learnt, and ``export`` has it merged in. ``record``
+    tells of the run, ``curve`` draws its losses, ``logs`` are TensorBoard's.
     """
 
     def __init__(self, path: str | Path):

@@ -5,6 +5,8 @@ import random
 import sys
 from dataclasses import asdict
 
+from .experiments import DEBUG_ROWS, begin_run
+
 
 def set_seed(args, quiet: bool = False) -> None:
     """Seed Python, NumPy and PyTorch with ``args.seed``; None leaves them as they are. Says which, unless ``quiet``."""
@@ -21,7 +23,22 @@ def set_seed(args, quiet: bool = False) -> None:
 
 
 def set_logger(args) -> None:
-    """Let the library's log appear on standard error, and log the arguments."""
+    """Let the library's log appear on standard error, and log the arguments.
+
+    With ``args.run_name`` the run has a folder of its own, which ``args.downstream_model_dir`` is from here on, and
+    what the terminal shows goes to a log in it too, to the end of the process or
+    :func:`ratsnlp.nlpbook.experiments.end_run`.
+
+    Raises:
+        UserError: no run of that name is there to ``resume``, or no folder can be made.
+    """
+    if getattr(args, "run_name", None):
+        args.downstream_model_dir = str(begin_run(args.run_name, args.resume))
+    if getattr(args, "debug", False):
+        rows = f"학습 데이터 {DEBUG_ROWS['train']}개, 검증 데이터 {DEBUG_ROWS['test']}개"
+        print(f"--debug: {rows}, epochs {args.epochs}, batch_size {args.batch_size}로(따로 적은 값은 쓰지 않습니다), "
+              "W&B 없이 실행합니다. "
+              f"결과: {args.downstream_model_dir}", file=sys.stderr)
     logger = logging.getLogger("ratsnlp")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)

@@ -135,6 +135,9 @@ def load_for_inference(args: GenerationInferArguments, eos_token: str | None = N
         model, tokenizer = load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
     else:
         model, tokenizer = load_pretrained(args.pretrained_model_name, eos_token)
+    if model.config.is_encoder_decoder:
+        raise UserError(f"pretrained_model_name: 인코더가 있는 모델({model.config.model_type})은 문장을 이어 쓰지 "
+                        "않습니다. 요약이라면 infer_sum-N.py를 쓰세요.")
     return model.to(resolve_device()), tokenizer
 
 

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class Predictor:
         UserError: an option that is not known, or a prompt that is empty or leaves no room (naming which).
     """
 
+    always_named: ClassVar[tuple[str, ...]] = ()  # the options that every call has, whatever the model's own settings
+
     def __init__(self, model, tokenizer, device: str | None = None, engine: Ctranslate2 | None = None):
         if device is not None:
             check_device(device)
@@ -60,6 +62,7 @@ class Predictor:
         self.pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         eos = model.generation_config.eos_token_id
         self.eos = tokenizer.eos_token_id if eos is None else eos
+        self.early_stopping = model.generation_config.early_stopping  # of a beam search
 
     @classmethod
     def from_pretrained(cls, name: str, device: str = "auto", engine: str = "transformers",
@@ -68,10 +71,11 @@ class Predictor:
         ``ctranslate2`` as :class:`~.engines.Ctranslate2` takes the others."""
         predictor = cls(*load_by_name(name), device)
         if engine == "ctranslate2":
-            from .engines import Ctranslate2, engine_folder
+            from .engines import Ctranslate2, Translator, engine_folder
 
-            predictor.engine = Ctranslate2(
-                predictor.model, predictor.tokenizer, engine_folder(name), compute_type, seed)
+            predictor.engine = (Translator if predictor.from_encoder else Ctranslate2)(
+                predictor.model, predictor.tokenizer, engine_folder(name), compute_type, seed,
+                always_named=cls.always_named)
         return predictor
 
     def fingerprint(self) -> dict[str, str]:
@@ -87,6 +91,8 @@ class Predictor:
         options = self._options(generation, with_prompt)
         if write and (whole_sentences or options.penalty_alpha or (options.num_beams or 1) > 1):
             raise UserError("write: whole_sentences, penalty_alpha, num_beams와 함께 쓸 수 없습니다.")
+        if write and self.engine:
+            raise UserError("write: ctranslate2로는 쓸 수 없습니다. --engine transformers로 실행하세요.")
         ids = self._encode(prompt, options)
         streamer = write and self._streamer(ids, write)
         with self._random_state(seed, 0):
@@ -171,7 +177,7 @@ class Predictor:
             raise UserError("with_prompt: 인코더-디코더 모델이 쓰는 텍스트는 프롬프트에 이어지지 않습니다.")
         options = DecodingOptions(**generation)
         if self.engine:
-            self.engine.check(options)
+            self.engine.check(options, self.early_stopping)
         return options
 
     def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
@@ -247,7 +253,7 @@ class Predictor:
                   streamer: SyllableStreamer | None) -> torch.Tensor:
         """The new token ids of ``best`` texts for each of N prompts: (N * ``best``, T)."""
         if self.engine:
-            written = map(torch.tensor, self.engine.generate(encoded, options))
+            written = map(torch.tensor, self.engine.generate(encoded, options, best, self.early_stopping))
             return torch.nn.utils.rnn.pad_sequence(list(written), batch_first=True, padding_value=self.pad)
         quiet_false_alarm()
         width = max(map(len, encoded))

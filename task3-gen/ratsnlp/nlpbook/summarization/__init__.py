@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from ..training.adapters import add_adapter as add_adapter
     from .arguments import SummarizationInferArguments as SummarizationInferArguments
     from .arguments import SummarizationTrainArguments as SummarizationTrainArguments
+    from .dialogue_generator import made_dialogues as made_dialogues
     from .dialogues import DialogueCorpus as DialogueCorpus
     from .dialogues import DialogueExample as DialogueExample
     from .dialogues import fetch_dialogues as fetch_dialogues
     from .dialogues import read_dialogues as read_dialogues
     from .dialogues import write_dialogues as write_dialogues
     from .features import DialogueDataset as DialogueDataset
-    from .dialogue_generator import made_dialogues as made_dialogues
     from .models import load_model as load_model
     from .models import load_tokenizer as load_tokenizer
     from .output import SummaryOutput as SummaryOutput

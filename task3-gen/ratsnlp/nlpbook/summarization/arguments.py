@@ -10,6 +10,7 @@ from ..argument_groups import (
     CheckpointArguments,
     CorpusArguments,
     DeviceArguments,
+    ExperimentArguments,
     LoggingArguments,
     MemoryArguments,
     ModelArguments,
@@ -73,8 +74,8 @@ class SummarizationArguments(LengthArguments):
 
 
 @dataclass
-class SummarizationTrainArguments(AdapterArguments, LoggingArguments, CheckpointArguments, MemoryArguments,
-                                  OptimizerArguments, SummarizationArguments):
+class SummarizationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
+                                  MemoryArguments, OptimizerArguments, SummarizationArguments):
     """Which model learns to summarize which dialogues, and how."""
 
     other_names: ClassVar[dict[str, str]] = {"max_seq_length": "encoder_max_len"}

@@ -36,8 +36,9 @@ class DialogueExample:
 
 
 def read_dialogues(path: str | Path, summaries: bool = False) -> list[DialogueExample]:
-    """The rows of a ``.csv`` or ``.tsv`` file with the columns ``fname``, ``dialogue`` and, with ``summaries`` at least,
-    ``summary`` (several: ``summary1``, ``summary2`` …); other columns are passed over.
+    """The rows of a ``.csv`` or ``.tsv`` file with the columns ``fname``, ``dialogue`` and, with ``summaries`` at
+    least, ``summary`` (several: ``summary1``, ``summary2`` …); other columns are passed over. Turns are parted by line
+    breaks or, where a cell cannot hold them (``.tsv``), by ``\\n``.
 
     Raises:
         UserError: it cannot be read, a column is missing, a dialogue has no turns (``#Person1#: …``), a summary is
@@ -56,7 +57,7 @@ def read_dialogues(path: str | Path, summaries: bool = False) -> list[DialogueEx
     for place, cells in rows:
         row = dict(zip(header, cells, strict=True))
         check_text(place, "".join(cells))
-        name, dialogue = row["fname"].strip(), clean_dialogue(row["dialogue"], place)
+        name, dialogue = row["fname"].strip(), clean_dialogue(row["dialogue"].replace("\\n", "\n"), place)
         if name in seen:
             raise UserError(f"{place}: fname이 {name!r}인 대화가 {seen[name]}에도 있습니다.")
         seen[name] = place.removeprefix(f"{path} ")

@@ -1,12 +1,14 @@
 """Dialogues and summaries as the model sees them."""
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ..argument_groups import debug_rows
 from ..errors import UserError
 from ..pretrained import check_eos_token
 from .dialogues import DialogueCorpus, DialogueExample
@@ -17,15 +19,23 @@ IGNORED = -100  # the label of a position that does not count in the loss
 MULTIPLE = 8  # widths are multiples of it: a CPU keeps a compiled kernel for each shape that it meets
 
 
+def check_hangul(tokenizer) -> None:
+    """Raises UserError where nothing of Hangul is left once the tokenizer has read it: ``AutoTokenizer`` rebuilds a
+    KoBART's as another kind, which knows no such character and tells nobody."""
+    ids = tokenizer.encode("이 대화를 요약하면 다음과 같다.", add_special_tokens=False)
+    if not re.search("[가-힣]", tokenizer.decode(ids)):
+        raise UserError("토크나이저: 한글을 읽지 못합니다. AutoTokenizer 대신 load_tokenizer나 PreTrainedTokenizerFast로 "
+                        "불러오고, 토크나이저 파일이 이 모델의 것인지 확인하세요.")
+
+
 def dialogue_ids(tokenizer, dialogue: str) -> list[int]:
-    """``[bos] + tokens + [eos]``, as BART was pretrained; the turns are parted by a space where the tokenizer has no
-    line break."""
-    unknown = tokenizer.unk_token_id
-    breaks = tokenizer.encode("\n", add_special_tokens=False)
-    if not breaks or unknown in breaks:
+    """``[bos] + tokens + [eos]``, as BART was pretrained (``<s>`` where no bos is declared); the turns are parted by a
+    space where the tokenizer has no line break."""
+    if "\n" not in tokenizer.decode(tokenizer.encode("\n", add_special_tokens=False)):
         dialogue = dialogue.replace("\n", " ")
     ids = tokenizer.encode(dialogue, add_special_tokens=False)
-    return [*([] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]), *ids, tokenizer.eos_token_id]
+    bos = tokenizer.backend_tokenizer.token_to_id(tokenizer.bos_token or "<s>")
+    return [*([] if bos is None else [bos]), *ids, tokenizer.eos_token_id]
 
 
 def summary_ids(tokenizer, summary: str) -> list[int]:
@@ -68,9 +78,10 @@ class DialogueDataset(Dataset):
 
     def __init__(self, args, tokenizer, corpus: DialogueCorpus, mode: str = "train"):
         check_eos_token(tokenizer)
-        self.tokenizer = tokenizer
+        check_hangul(tokenizer)
+        self.args, self.tokenizer = args, tokenizer
         self.source = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
-        self.examples = corpus.get_examples(self.source, mode)
+        self.examples = debug_rows(corpus.get_examples(self.source, mode), args, mode)
         if mode == "val" and args.max_eval_samples:
             self.examples = self.examples[: args.max_eval_samples]
         self.inputs = [dialogue_ids(tokenizer, example.dialogue) for example in self.examples]
@@ -113,15 +124,15 @@ class DialogueDataset(Dataset):
         """N features as a batch: ``input_ids`` and ``attention_mask`` (N, W), ``labels`` (N, L), those of padding
         ``IGNORED``, and ``index`` (N,)."""
         pad = self.tokenizer.eos_token_id if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
-        inputs = _padded([feature["input_ids"] for feature in features], pad)
+        inputs = _padded([feature["input_ids"] for feature in features], pad, self.args.encoder_max_len)
         lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
         return {
             "input_ids": inputs, "attention_mask": (torch.arange(inputs.shape[1]) < lengths[:, None]).long(),
-            "labels": _padded([feature["labels"] for feature in features], IGNORED),
+            "labels": _padded([feature["labels"] for feature in features], IGNORED, self.args.decoder_max_len),
             "index": torch.tensor([feature["index"] for feature in features])}
 
 
-def _padded(rows: list[list[int]], value: int) -> torch.Tensor:
+def _padded(rows: list[list[int]], value: int, limit: int) -> torch.Tensor:
     width = max(map(len, rows))
-    width += -width % MULTIPLE
+    width = min(width + -width % MULTIPLE, limit)  # a model may have no more positions
     return torch.tensor([row + [value] * (width - len(row)) for row in rows])

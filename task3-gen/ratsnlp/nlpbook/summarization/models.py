@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokenizers.pre_tokenizers import Metaspace
+
 from .. import pretrained
 from ..errors import UserError
 
@@ -14,17 +16,20 @@ if TYPE_CHECKING:
 def load_tokenizer(args) -> PreTrainedTokenizerFast:
     """The tokenizer of ``args.pretrained_model_name`` with ``args.special_tokens``, which stay in what is decoded.
 
-    Special tokens that its files do not declare are those of the model's configuration.
+    Special tokens that its files do not declare are KoBART's, where it has them: the model's configuration does not
+    tell (KoBART's has eos for bos).
     """
     name = args.pretrained_model_name
     tokenizer, config = pretrained.load_tokenizer(name), pretrained.load_config(name)
     if not config.is_encoder_decoder:
         raise UserError(f"pretrained_model_name: 인코더와 디코더가 있는 모델(BART, T5)이어야 하는데 {name!r} 모델은 "
                         f"{config.model_type}입니다.")
-    for kind in ("bos", "pad", "unk"):
-        number = getattr(config, f"{kind}_token_id", None)
-        if getattr(tokenizer, f"{kind}_token") is None and number is not None:
-            setattr(tokenizer, f"{kind}_token", tokenizer.convert_ids_to_tokens(number))
+    for kind, token in (("bos", "<s>"), ("pad", "<pad>"), ("unk", "<unk>")):
+        if getattr(tokenizer, f"{kind}_token") is None and token in tokenizer.get_vocab():
+            setattr(tokenizer, f"{kind}_token", token)
+    words = tokenizer.backend_tokenizer.pre_tokenizer
+    if isinstance(words, Metaspace) and words.prepend_scheme == "always":  # "#Person1#은" would become "#Person1# 은"
+        words.prepend_scheme = "first"
     pretrained.add_to_tokenizer(tokenizer, args.special_tokens, special=False)
     return tokenizer
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from .. import generation
 from ..errors import UserError
-from ..generation.options import DecodingOptions
-from ..generation.prompts import cut_to_sentence, readable
+from ..generation.options import WINS, DecodingOptions
+from ..generation.prompts import cut_to_sentence, prompt_ids, readable
 from ..generation.samples import Sample
-from ..pretrained import load_tokenizer, max_positions
+from ..pretrained import load_config, load_tokenizer, max_positions
 from ..text_files import check_text, compose
 from .dialogues import clean_dialogue
-from .features import dialogue_ids, fit
+from .features import check_hangul, dialogue_ids, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,16 +48,25 @@ class Predictor(generation.Predictor):
     in ``DEFAULTS``. A ``dialogue`` longer than ``encoder_max_len`` tokens is refused, or with ``truncate`` cut.
     """
 
+    always_named = tuple(DEFAULTS)
+
     def __init__(self, model, tokenizer, device: str | None = None, engine=None, encoder_max_len: int = 512,
                  truncate: bool = False):
         super().__init__(model, tokenizer, device, engine)
         if not self.from_encoder:
-            raise UserError(f"모델: 인코더와 디코더가 있는 모델(BART, T5)이어야 하는데 {model.config.model_type}입니다.")
+            raise UserError(
+                f"모델: 인코더와 디코더가 있는 모델(BART, T5)이어야 하는데 {model.config.model_type}입니다.")
+        check_hangul(tokenizer)
         self.encoder_max_len = min(encoder_max_len, max_positions(model.config) or encoder_max_len)
         self.truncate = truncate
         own = model.generation_config
         self.defaults = {name: value if getattr(own, name, None) is None else getattr(own, name)
                          for name, value in DEFAULTS.items()}
+        for new, whole in WINS.items():  # the latter counts the token that the decoder begins with
+            if getattr(own, new, None) is None and getattr(own, whole, None):
+                self.defaults[new] = getattr(own, whole) - 1
+        positions = max_positions(model.config) or math.inf
+        self.defaults["max_new_tokens"] = min(self.defaults["max_new_tokens"], positions - 1)
 
     @classmethod
     def from_arguments(cls, args, examples: Sequence[DialogueExample]) -> Predictor:
@@ -66,12 +75,13 @@ class Predictor(generation.Predictor):
         Raises:
             UserError: as :func:`~.features.fit` does with ``args.encoder_max_len`` and ``args.truncate``.
         """
-        tokenizer = load_tokenizer(args.model_name_or_path)
+        tokenizer, config = load_tokenizer(args.model_name_or_path), load_config(args.model_name_or_path)
+        limit = min(args.encoder_max_len, max_positions(config) or args.encoder_max_len)
         encoded = [dialogue_ids(tokenizer, example.dialogue) for example in examples]
-        fit("encoder_max_len", encoded, examples, args.encoder_max_len, args.truncate)
+        fit("encoder_max_len", encoded, examples, limit, args.truncate)
         predictor = cls.from_pretrained(
             args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
-        predictor.encoder_max_len = min(args.encoder_max_len, predictor.encoder_max_len)
+        predictor.encoder_max_len = limit
         predictor.truncate = args.truncate
         return predictor
 
@@ -89,14 +99,16 @@ class Predictor(generation.Predictor):
                                          column=column, id_column=id_column, **generation)
 
     def _options(self, generation: dict, with_prompt: bool = False) -> DecodingOptions:
-        named = {**self.defaults, **{name: value for name, value in generation.items() if value is not None}}
-        if "max_length" in generation and "max_new_tokens" not in generation:
-            del named["max_new_tokens"]
+        given = {name: value for name, value in generation.items() if value is not None}
+        named = {**self.defaults, **given}
+        for new, whole in WINS.items():
+            if whole in given and new not in given:
+                del named[new]
         self.early_stopping = named.pop("early_stopping")
-        if named["num_beams"] == 1:
-            named.pop("length_penalty")
-        if (named["min_new_tokens"] or 0) > (named.get("max_new_tokens") or math.inf) and "min_new_tokens" not in generation:
-            named["min_new_tokens"] = 0
+        if named["num_beams"] == 1 and "length_penalty" not in given:
+            del named["length_penalty"]
+        if "min_new_tokens" in named and "min_new_tokens" not in given:  # a least that nobody asked for gives way
+            named["min_new_tokens"] = min(named["min_new_tokens"], named.get("max_new_tokens", math.inf))
         return super()._options(named, with_prompt)
 
     def _arguments(self, options: DecodingOptions) -> dict:
@@ -112,7 +124,9 @@ class Predictor(generation.Predictor):
         if len(ids) > self.encoder_max_len and not self.truncate:
             raise UserError(f"{place}: {len(ids)}토큰이라 encoder_max_len({self.encoder_max_len})보다 깁니다. "
                             "줄이거나, 뒤를 잘라도 된다면 truncate=True로 하세요.")
-        return ids if len(ids) <= self.encoder_max_len else [*ids[: self.encoder_max_len - 1], ids[-1]]
+        del ids[self.encoder_max_len - 1 : -1]
+        new = None if self._counts_prompt(options) else options.max_new_tokens
+        return prompt_ids(self.model.config, self.tokenizer, ids, options.max_length, new)  # which checks the lengths
 
     def _sample(self, prompt: str, before: list[int], new: list[int], ended: bool, whole_sentences: bool) -> Sample:
         text, _ = summary_text(self.tokenizer, new)

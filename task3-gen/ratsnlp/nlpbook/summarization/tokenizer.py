@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def character_tokenizer(texts: Iterable[str], vocab_size: int, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
-    """The ``vocab_size`` - 263 - ``words`` most frequent characters of ``texts`` as tokens, a space written ``▁``; other
-    characters become their UTF-8 bytes. ``words`` (``#Person1#``) are one token each wherever they stand."""
+    """The most frequent characters of ``texts`` as tokens, a space written ``▁``, so many that they make ``vocab_size``
+    with the special tokens, 256 bytes and the ``words``. Other characters become their UTF-8 bytes; ``words``
+    (``#Person1#``) are one token each wherever they stand."""
     from transformers import PreTrainedTokenizerFast
 
     words = list(words)
