@@ -18,7 +18,18 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 pytest.register_assert_rewrite("helpers")
-from helpers import HUB_NAMES, MINI, REPOSITORY, run_fit, tiny_config, write_corpus  # noqa: E402
+from helpers import (  # noqa: E402
+    HUB_NAMES,
+    KOBART,
+    MINI,
+    REPOSITORY,
+    kobart_tokenizer,
+    run_fit,
+    run_sum,
+    save_kobart,
+    tiny_config,
+    write_corpus,
+)
 
 SHARED = REPOSITORY.parent / "shared"
 
@@ -175,3 +186,53 @@ def genuine_folder(figures, tmp_path_factory) -> Path:
     record.build_config().save_pretrained(folder / "model")
     save_tokenizer(record.build_tokenizer(), folder / "model")
     return folder
+
+
+@pytest.fixture(scope="session")
+def dialogue_root(tmp_path_factory) -> Path:
+    """The folder of a small corpus ``talk`` of made dialogues: 24 to learn from, 6 to validate on."""
+    from ratsnlp.nlpbook.summarization import made_dialogues, write_dialogues
+
+    root = tmp_path_factory.mktemp("dialogues")
+    write_dialogues(root / "talk/train.csv", made_dialogues(24, 7))
+    write_dialogues(root / "talk/dev.csv", made_dialogues(6, 8, held_out=True))
+    return root
+
+
+@pytest.fixture(scope="session")
+def kobart(tmp_path_factory) -> Path:
+    """A narrow random model in the shape of digit82/kobart-summarization, in a folder and under its name on the hub."""
+    from ratsnlp.nlpbook.summarization import made_dialogues
+
+    lines = [line for made in made_dialogues(400, 7) for line in (*made.dialogue.splitlines(), made.summary)]
+    tokenizer = kobart_tokenizer(lines)
+    cache = HUB_HOME / "hub" / f"models--{KOBART.replace('/', '--')}"
+    folder = cache / "snapshots" / ("0" * 40)
+    save_kobart(folder, tokenizer, init_std=0.3)  # so that what it writes differs from dialogue to dialogue
+    tokenizer.save_pretrained(folder)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0" * 40)
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("kobart"), dirs_exist_ok=True))
+
+
+def sum_args_of(kobart: Path, dialogue_root: Path, out: Path, **changes):
+    from ratsnlp.nlpbook.summarization import SummarizationTrainArguments
+
+    return SummarizationTrainArguments(**{
+        "pretrained_model_name": str(kobart), "downstream_corpus_root_dir": str(dialogue_root),
+        "downstream_corpus_name": "talk", "downstream_model_dir": str(out), "encoder_max_len": 256,
+        "decoder_max_len": 48, "batch_size": 4, "epochs": 2, "learning_rate": 5e-3, "seed": 7, **changes})
+
+
+@pytest.fixture
+def sum_args(kobart, dialogue_root, tmp_path):
+    """``SummarizationTrainArguments`` for the small corpus and the narrow model, with changes."""
+    return lambda **changes: sum_args_of(kobart, dialogue_root, tmp_path / "out", **changes)
+
+
+@pytest.fixture(scope="session")
+def summary_run(kobart, dialogue_root, tmp_path_factory):
+    """What a short training of the narrow model leaves behind: the folder, the model as it was then, its args."""
+    folder = tmp_path_factory.mktemp("summary-run") / "out"
+    args = sum_args_of(kobart, dialogue_root, folder, epochs=3, save_top_k=3, learning_rate=1e-3)
+    return folder, run_sum(args)[1].model.eval(), args

@@ -288,3 +288,64 @@ class Served:
         _, stderr = self.process.communicate(timeout=60)
         assert "Traceback" not in stderr, stderr
         assert sys.platform == "win32" or self.process.returncode == 0
+
+
+KOBART = "digit82/kobart-summarization"
+
+
+def kobart_tokenizer(lines: list[str], vocab_size: int = 1500):
+    """A tokenizer of KoBART's kind: BPE over words that begin with ▁, neither bos nor eos around a text, no line break,
+    no placeholders."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<s>", "</s>", "<usr>", "<pad>", "<sys>", "<unk>", "<mask>"]
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer.train_from_iterator(lines, trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=special, show_progress=False))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
+        mask_token="<mask>")
+
+
+def save_kobart(folder: Path, tokenizer, **changes):
+    """Write config and weights as KoBART's kin on the hub have them (the weights a pickle, what generation needs in
+    config.json, where bos is eos), narrow and random, with ``changes`` of the configuration; returns the model."""
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = {"bos_token_id": 1, "eos_token_id": 1, "decoder_start_token_id": 1, "forced_eos_token_id": 1,
+           "pad_token_id": 3}
+    shape = {f"{part}_{name}": value for part in ("encoder", "decoder") for name, value in {
+        "layers": 2, "attention_heads": 2, "ffn_dim": 64}.items()}
+    config = {"model_type": "bart", "architectures": ["BartForConditionalGeneration"], "is_encoder_decoder": True,
+              "vocab_size": len(tokenizer), "d_model": 32, "max_position_embeddings": 1026, "dropout": 0.1,
+              "activation_function": "gelu", **shape, **ids, **changes}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    torch.manual_seed(0)
+    model = BartForConditionalGeneration(BartConfig.from_pretrained(folder))
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    return model.eval()
+
+
+def run_sum(args, load=None):
+    """Train as the scripts of dialogues do; returns the trainer and the task. ``load`` stands for load_model."""
+    from torch.utils.data import DataLoader
+
+    from ratsnlp import nlpbook
+    from ratsnlp.nlpbook import summarization
+
+    nlpbook.set_seed(args, quiet=True)
+    tokenizer = summarization.load_tokenizer(args)
+    datasets = [summarization.DialogueDataset(args, tokenizer, summarization.DialogueCorpus(), mode)
+                for mode in ("train", "val")]
+    model = (load or summarization.load_model)(args, tokenizer)
+    summarization.add_adapter(model, tokenizer, args, new_tokens=args.special_tokens)
+    task = summarization.SummarizationTask(model, args)
+    trainer = nlpbook.get_trainer(args)
+    trainer.fit(task, *(DataLoader(dataset, batch_size=args.batch_size, collate_fn=dataset.collate,
+                                   sampler=nlpbook.LengthGroupedSampler(dataset, args)) for dataset in datasets))
+    return trainer, task

@@ -56,7 +56,8 @@ def test_every_script_is_in_the_page():
 
 @pytest.mark.parametrize("script", [
     "train_gen-0.py", "train.py", "pretrain_gen-0.py", "infer_gen-0.py", "generate.py", "serve_gen-0.py", "eval_gen.py",
-    "compare_gen.py", "bench_gen.py", "step1_basic_generation.py", "step4_model_training.py", "check.py"])
+    "train_sum-0.py", "infer_sum-0.py", "compare_gen.py", "bench_gen.py", "step1_basic_generation.py",
+    "step4_model_training.py", "check.py"])
 def test_the_page_has_the_flags_that_help_prints_with_their_defaults_and_no_other(script):
     done = run_script(script, "--help")
     assert done.returncode == 0, done.stderr

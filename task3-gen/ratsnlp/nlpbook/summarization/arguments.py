@@ -144,6 +144,13 @@ class SummarizationInferArguments(DeviceArguments, SeedArguments, DecodingOption
         if self.dialogue is not None and self.input is not None:
             raise UserError("dialogue: input과 함께 쓸 수 없습니다. 하나만 적으세요.")
         check_output(self, (".csv", ".jsonl"))
+        if self.engine == "ctranslate2":
+            from ..generation.engines import Translator
+
+            Translator.check(self, self.early_stopping is not False)
+            if self.resume and self.draws:
+                raise UserError("resume: ctranslate2로 뽑은 텍스트는 이어서 쓸 수 없습니다. "
+                                "--engine transformers로 실행하세요.")
 
     @property
     def is_finished(self) -> bool:

@@ -24,8 +24,8 @@ def check_hangul(tokenizer) -> None:
     KoBART's as another kind, which knows no such character and tells nobody."""
     ids = tokenizer.encode("이 대화를 요약하면 다음과 같다.", add_special_tokens=False)
     if not re.search("[가-힣]", tokenizer.decode(ids)):
-        raise UserError("토크나이저: 한글을 읽지 못합니다. AutoTokenizer 대신 load_tokenizer나 PreTrainedTokenizerFast로 "
-                        "불러오고, 토크나이저 파일이 이 모델의 것인지 확인하세요.")
+        raise UserError("토크나이저: 한글을 읽지 못합니다. AutoTokenizer 대신 load_tokenizer나 "
+                        "PreTrainedTokenizerFast로 불러오고, 토크나이저 파일이 이 모델의 것인지 확인하세요.")
 
 
 def dialogue_ids(tokenizer, dialogue: str) -> list[int]:

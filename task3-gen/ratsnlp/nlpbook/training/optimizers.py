@@ -1,5 +1,6 @@
 """How the weights move: the book's AdamW, and Muon for the matrices inside the layers."""
 
+import logging
 import math
 from functools import partial
 
@@ -7,6 +8,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from .precision import best_precision
+
+logger = logging.getLogger("ratsnlp")
 
 
 class BookAdamW(torch.optim.AdamW):
@@ -126,6 +129,9 @@ def scheduled_optimizer(args, model: torch.nn.Module, total_steps: int, fused: b
         kind = MuonAdamW if args.optimizer == "muon" else torch.optim.AdamW
         optimizer = kind(groups, lr=args.learning_rate, eps=args.adam_epsilon, fused=fused)
     warmup_steps = args.warmup_steps or round(args.warmup_ratio * total_steps)
+    if warmup_steps >= total_steps:
+        logger.warning("warmup_steps: 전체 스텝(%d)이 워밍업(%d)보다 짧아 학습률이 %g까지 오르지 않습니다. "
+                       "warmup_steps를 줄이거나 더 학습하세요.", total_steps, warmup_steps, args.learning_rate)
     schedule = warm_up_and_decay(optimizer, args.lr_scheduler_type, warmup_steps, total_steps)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
