@@ -18,7 +18,7 @@ MODEL_PREFIX = "model."  # before the name of each weight in a checkpoint: where
 
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=-|\.ckpt$)"
 _VAL_LOSS = re.compile(rf"val_loss={_NUMBER}")
-_FIGURE = re.compile(rf"-val_loss=[^-]+-[a-zA-Z]\w*={_NUMBER}")
+_FIGURE = re.compile(rf"epoch=(\d+)-val_loss=[^-]+-[a-zA-Z]\w*={_NUMBER}")
 _VERSION = re.compile(r"-v(\d+)\.ckpt$")
 
 # The names that are ours, whole: nothing else in the folder is ever replaced or removed.
@@ -103,8 +103,9 @@ class RunFolder:
     def best_checkpoint(self) -> Path:
         """The checkpoint with the highest figure in its name (:func:`checkpoint_name`), else with the lowest val_loss.
 
-        Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal ones the higher ``-vN``
-        wins, which was written later, then the name that sorts last.
+        Names without one (``last.ckpt``, ``nan``, foreign files) are passed over. Of equal figures
+        the first epoch wins, as with Lightning; then the higher ``-vN``, which was written later, then the name that
+        sorts last.
 
         Raises:
             UserError: the folder is missing or has no such file.
@@ -114,14 +115,14 @@ class RunFolder:
             loss, figure = val_loss_of(file.name), _FIGURE.search(file.name)
             version = _VERSION.search(file.name)
             if loss is not None:
-                rank = (figure is None, -float(figure[1]) if figure else loss, -int(version[1]) if version else 0)
-                found.append((*rank, file))
+                value, epoch = (-float(figure[2]), int(figure[1])) if figure else (loss, 0)
+                found.append((figure is None, value, epoch, -int(version[1]) if version else 0, file))
         if not found and self.config.is_file() and any(self.path.glob("*.safetensors")):
             raise UserError(f"{self.path}: 체크포인트 폴더가 아니라 모델 폴더입니다. --downstream_model_dir 대신 "
                             f"--pretrained_model_name {self.path}처럼 지정하세요.")
         if not found:
             raise UserError(f"{self.path}에 체크포인트(…val_loss=….ckpt)가 없습니다. 먼저 train_gen-N.py로 학습하세요.")
-        return min(found, key=lambda entry: entry[:3])[3]
+        return min(found, key=lambda entry: entry[:4])[4]
 
     def step(self, number: int) -> Path:
         return self.path / f"checkpoint-{number}"

@@ -64,7 +64,7 @@ class SummarizationArguments(LengthArguments):
         1, "에폭마다 평가할 때의 빔의 수(1이면 그리디 서치)", minimum=1, group="데이터")
     save_top_k: int = like(BookArguments, "save_top_k")
     monitor: str = argument(
-        "max rouge_sum", "가장 좋은 체크포인트를 고르는 기준: 'min 이름'이나 'max 이름'", group="체크포인트")
+        "max rouge_sum", "가장 좋은 체크포인트를 고르는 기준: 'min val_loss'나 'max 지표'", group="체크포인트")
     seed: int | None = like(BookArguments, "seed")
     test_mode: bool = like(BookArguments, "test_mode")
     learning_rate: float = like(BookArguments, "learning_rate")
@@ -89,10 +89,9 @@ class SummarizationTrainArguments(ExperimentArguments, AdapterArguments, Logging
     def __post_init__(self):
         super().__post_init__()
         self.max_seq_length = self.encoder_max_len
-        known = ("loss", "val_loss", *METRICS)
-        if not re.fullmatch(rf"(min|max) ({'|'.join(known)})", self.monitor):
-            raise UserError(f"monitor: min이나 max와 다음 가운데 하나여야 하는데 {self.monitor!r}입니다. "
-                            f"{', '.join(known)}")
+        if not re.fullmatch(rf"min val_loss|max ({'|'.join(METRICS)})", self.monitor):
+            raise UserError(f"monitor: 'min val_loss'이거나 max와 다음 가운데 하나여야 하는데 {self.monitor!r}입니다. "
+                            f"{', '.join(METRICS)}")
         if self.save_top_k == 0:
             raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
         if self.from_scratch and self.lora_r:
@@ -151,6 +150,15 @@ class SummarizationInferArguments(DeviceArguments, SeedArguments, DecodingOption
             if self.resume and self.draws:
                 raise UserError("resume: ctranslate2로 뽑은 텍스트는 이어서 쓸 수 없습니다. "
                                 "--engine transformers로 실행하세요.")
+
+    @classmethod
+    def adapt_defaults(cls, defaults: dict, given: dict) -> dict:
+        """What a script asks of its beam search is not used without one, and its least length gives way to a limit."""
+        defaults = super().adapt_defaults(defaults, given)
+        without = {"length_penalty", "early_stopping"} if given.get("num_beams") == 1 else set()
+        defaults = {name: value for name, value in defaults.items() if name not in without}
+        least, most = defaults.get("min_new_tokens"), given.get("max_new_tokens")
+        return defaults if type(most) is not int or not least else defaults | {"min_new_tokens": min(least, most)}
 
     @property
     def is_finished(self) -> bool:

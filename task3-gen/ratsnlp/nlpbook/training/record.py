@@ -80,7 +80,7 @@ class RunRecord(Callback):
         lowest = self.folder.best_checkpoint().name
         if lowest != best.name:
             logger.warning(
-                "이 폴더에는 val_loss가 더 낮은 예전 체크포인트가 있어, 다른 스크립트는 그것을 씁니다: %s. "
+                "이 폴더에는 값이 더 좋은 예전 체크포인트가 있어, 다른 스크립트는 그것을 씁니다: %s. "
                 "이번 것을 쓰려면 그 파일을 지우거나, 다른 --downstream_model_dir에 학습하세요.", lowest)
 
     def on_exception(self, trainer, module, exception):
