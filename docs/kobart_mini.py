@@ -23,7 +23,7 @@ VOCABULARY = 1344
 def main() -> None:
     from transformers import BartConfig, GenerationConfig
 
-    made = ("\n".join(dialogue[:2]) for dialogue in made_dialogues(40_000, seed=7))
+    made = ("\n".join(dialogue[:2]) for dialogue in made_dialogues(35_000, seed=7))
     written = ("\n".join((example.dialogue, *example.references))
                for example in read_dialogues(BUNDLED_DATA / "dialogues" / "train.csv"))
     reviews = (example.own_text for example in NsmcCorpus().get_examples(BUNDLED_DATA / "mini", "train"))

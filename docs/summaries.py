@@ -43,7 +43,8 @@ def main() -> None:
         for name, row in rows.items():
             rouges = " | ".join(f"{row[key]:.3f}" for key in ("rouge1", "rouge2", "rougeL", "rougeL_word"))
             lines.append(f"| {kind} | {ROWS[name]} | {row['exact']:.0%} | {rouges} | {row['chrf']:.1f} |")
-        print(f"{kind}: {len(examples)}개, 예: {written[0]} (사람: {references[0][0]})")
+    lines += ["", f"사람이 쓴 대화 하나({examples[0].fname})의 요약입니다.", "", f"> kobart-mini: {written[0]} <br>",
+              f"> 사람: {references[0][0]}"]
     put(PAGE, "results", "\n".join(lines))
     example = re.search(r'infer_sum-0.py --dialogue "(.*?)"', README.read_text(encoding="utf-8"), re.DOTALL)[1]
     put(README, "first", "> " + predictor.predict_single(example.replace("\\\n", "").replace("\\n", "\n")))

@@ -4,8 +4,8 @@ r"""kobart-mini로 대화를 요약합니다: 대화 하나도, 파일에 든 �
 첫 발화나 가장 긴 발화를 그대로 요약이라고 했을 때와 비교합니다.
 
     python task3-gen/infer_sum-0.py --dialogue "#Person1#: 서윤아, 토요일에 같이 영화 볼래?\n\
-    #Person2#: 그날은 안 돼. 일요일은 어때?\n#Person1#: 좋아. 어디서 몇 시에 볼까?\n\
-    #Person2#: 한별극장에서 오후 3시에 보자."
+    #Person2#: 토요일에는 민호를 만나야 해. 일요일은 어때?\n#Person1#: 좋아. 어디서 몇 시에 볼까?\n\
+    #Person2#: 도담극장에서 오후 3시에 보자."
     python task3-gen/infer_sum-0.py --input task3-gen/data/dialogues/dev.csv
     python task3-gen/infer_sum-0.py --input test.csv --output submission.csv
     python task3-gen/infer_sum-0.py --input test.csv --output submission.csv --resume   # 이어서
@@ -26,7 +26,7 @@ if __name__ == "__main__":
         SummarizationInferArguments,
         pretrained_model_name="kobart-mini",
         max_new_tokens=150,
-        num_beams=1,  # 한 글자가 한 토큰인 이 모델에서는 빔 서치가 더 낫지 않았습니다.
+        num_beams=1,  # 그리디 서치. 이 모델은 빔 서치(--num_beams 5)로 써도 나아지지 않았습니다.
     )
     if args.is_finished:
         print(f"이미 끝났습니다: {args.output}", file=sys.stderr)

@@ -4,8 +4,8 @@ r"""KoBART로 대화를 요약합니다: 대화 하나도, 파일에 든 수천 
 첫 발화나 가장 긴 발화를 그대로 요약이라고 했을 때와 비교합니다.
 
     python task3-gen/infer_sum-1.py --dialogue "#Person1#: 서윤아, 토요일에 같이 영화 볼래?\n\
-    #Person2#: 그날은 안 돼. 일요일은 어때?\n#Person1#: 좋아. 어디서 몇 시에 볼까?\n\
-    #Person2#: 한별극장에서 오후 3시에 보자."
+    #Person2#: 토요일에는 민호를 만나야 해. 일요일은 어때?\n#Person1#: 좋아. 어디서 몇 시에 볼까?\n\
+    #Person2#: 도담극장에서 오후 3시에 보자."
     python task3-gen/infer_sum-1.py --input task3-gen/data/dialogues/dev.csv
     python task3-gen/infer_sum-1.py --input test.csv --output submission.csv
     python task3-gen/infer_sum-1.py --input test.csv --output submission.csv --resume   # 이어서

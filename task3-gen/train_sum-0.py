@@ -6,7 +6,8 @@
     python task3-gen/train_sum-0.py                  # 아래 설정대로 학습
     python task3-gen/train_sum-0.py --epochs 1       # 설정을 바꿔서
 
-인터넷 없이 노트북 PC에서 실행할 수 있습니다.
+인터넷 없이 노트북 PC에서 실행할 수 있습니다. CPU 두 코어에서 12분, 학습한 적이 없는 이름이
+나오는 대화의 95%를 정답과 똑같이 요약했습니다(docs/summarization.md).
 """
 
 from ratsnlp import nlpbook
@@ -28,10 +29,10 @@ if __name__ == "__main__":
         pretrained_model_name="kobart-mini",
         from_scratch=True,  # 저장소에 든 가중치 대신 무작위 가중치에서 시작합니다.
         downstream_corpus_root_dir=nlpbook.OUTPUT / "dialogues",
-        downstream_corpus_name="made",  # 대화 4만 개를 만들어 씁니다. 내 파일이라면 그 폴더의 이름
+        downstream_corpus_name="made",  # 대화 3만 5천 개를 만들어 씁니다. 내 파일이라면 그 폴더의 이름
         downstream_model_dir=nlpbook.OUTPUT / "dialogue-sum/train_sum-by-kobart-mini",
         decoder_max_len=150,  # 토큰이 글자이므로 깁니다.
-        batch_size=16,  # 작게 나누어 자주 고치는 쪽이 같은 시간에 더 잘 배웠습니다.
+        batch_size=16,  # 배치가 작으면 같은 시간에 가중치를 더 여러 번 고칩니다.
         optimizer="muon",
         learning_rate=2e-3,  # 작은 모델을 처음부터 학습할 때는 큰 값이 알맞습니다.
         epochs=2,

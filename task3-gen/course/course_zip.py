@@ -142,7 +142,7 @@ def parts() -> dict[str, Path]:
 def kind_of(name: str) -> str:
     """Under what a file of the zip is counted, when its size is told."""
     for begin, kind in (("wheels/torch-", "PyTorch"), ("wheels/", "다른 패키지"), ("task3-gen/kogpt-mini/", "모델"),
-                        ("kogpt-mini.html", "더블 클릭으로 여는 페이지")):
+                        ("task3-gen/kobart-mini/", "모델"), ("kogpt-mini.html", "더블 클릭으로 여는 페이지")):
         if name.startswith(begin):
             return kind
     return "실습, 말뭉치, 문서"

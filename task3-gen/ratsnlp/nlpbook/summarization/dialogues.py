@@ -16,7 +16,7 @@ from .dialogue_generator import Dialogue, made_dialogues
 FILES = {"train": "train.csv", "val": "dev.csv"}
 MADE = "made"  # the name of the corpus that is made here: its files, with how many dialogues of which kind
 _MADE_FILES = {
-    "train.csv": {"count": 40_000, "seed": 7},
+    "train.csv": {"count": 35_000, "seed": 7},
     "dev.csv": {"count": 300, "seed": 8, "held_out": True},
     "unseen_names.csv": {"count": 300, "seed": 9, "unseen_names": True}}
 
