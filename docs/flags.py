@@ -169,8 +169,9 @@ def page() -> str:
             if key in written:
                 owner, there, usual = written[key]
                 elsewhere.setdefault(owner, []).append(there)
+                told = [flag for flag, *_ in varying]
                 others += [[row.flag, row.default] for row, default in zip(rows, usual, strict=True)
-                           if row.default != default]
+                           if row.default != default and row.flag not in told]
             else:
                 there = link(heading)
                 written[key] = family, there, defaults

@@ -47,5 +47,6 @@ if __name__ == "__main__":
         # 4. 저장하거나 보여 줍니다.
         output.finish()
 
-    # 5. 사람의 요약과 비교합니다.
-    print(output.report())
+    # 5. 사람의 요약이 있으면 비교합니다.
+    if output.has_references:
+        print(output.report())

@@ -29,7 +29,7 @@ if __name__ == "__main__":
         pretrained_model_name="kobart-mini",
         from_scratch=True,  # 저장소에 든 가중치 대신 무작위 가중치에서 시작합니다.
         downstream_corpus_root_dir=nlpbook.OUTPUT / "dialogues",
-        downstream_corpus_name="made",  # 대화 3만 5천 개를 만들어 씁니다. 내 파일이라면 그 폴더의 이름
+        downstream_corpus_name="made",  # 대화 3만 5천 개를 만듭니다. 내 파일이라면 그 폴더의 이름
         downstream_model_dir=nlpbook.OUTPUT / "dialogue-sum/train_sum-by-kobart-mini",
         decoder_max_len=150,  # 토큰이 글자이므로 깁니다.
         batch_size=16,  # 배치가 작으면 같은 시간에 가중치를 더 여러 번 고칩니다.

@@ -61,7 +61,7 @@ def test_every_script_is_in_the_page():
 def test_the_page_has_the_flags_that_help_prints_with_their_defaults_and_no_other(script):
     done = run_script(script, "--help")
     assert done.returncode == 0, done.stderr
-    rows = rows_of(script.replace("gen-0", "gen-N") if "pretrain" not in script else script)
+    rows = rows_of(script.replace("-0", "-N") if "pretrain" not in script else script)
     printed = re.split(r"^  --(\w+)(?: 값| \[값[ .]*\])", done.stdout[: done.stdout.index("\n도움말:")],
                        flags=re.MULTILINE)
     helps = dict(zip(printed[1::2], printed[2::2], strict=True))

@@ -71,7 +71,7 @@ def _ask_hub(name: str) -> None:
     from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils import build_hf_headers
 
-    advice = "인터넷 없이 해 보려면 --pretrained_model_name kogpt-mini를 쓰세요."
+    advice = "인터넷 없이 해 보려면 --pretrained_model_name kogpt-mini를 쓰세요(요약이라면 kobart-mini)."
     try:
         url = f"{constants.ENDPOINT}/{quote(name)}/resolve/main/config.json"
         answer = get_session().head(url, headers=build_hf_headers(), timeout=10, follow_redirects=True)

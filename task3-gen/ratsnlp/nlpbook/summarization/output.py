@@ -46,11 +46,14 @@ class SummaryOutput(TextOutput):
             print(f"요약 {len(self.texts):,}개 가운데 {cut:,}개는 최대 길이에서 잘렸습니다(finish_reason: length). "
                   "--max_new_tokens를 늘려 보세요.", file=sys.stderr)
 
+    @property
+    def has_references(self) -> bool:
+        """Whether people have summarized the dialogues too."""
+        return all(example.references for example in self.examples)
+
     def report(self) -> str:
-        """How close the summaries are to those that people wrote, where the input has any, beside the baselines."""
+        """How close the summaries are to those that people wrote, beside the baselines."""
         references = [example.references for example in self.examples]
-        if not all(references):
-            return ""
         written, morphemes = [text for _, _, text, _ in self.texts], self.args.morphemes
         return metrics_table({"model": summary_metrics(written, references, morphemes),
                               **baselines([example.dialogue for example in self.examples], references, morphemes)})
