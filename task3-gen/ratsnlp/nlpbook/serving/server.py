@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 THREADS = 128  # each request under way holds one
 CONNECTIONS = 1000
+SECONDS_TO_END = 2  # for threads that have nothing left to do
 DRAIN_SECONDS = 30  # that requests under way have to finish when the server ends
 SPARE_BODY = 2**20  # bytes beyond the app's MAX_CONTENT_LENGTH that are read, so that the app itself can refuse them
 
@@ -247,7 +248,11 @@ def _close(server: BaseWSGIServer) -> None:
     """Close every connection, and let the threads end."""
     from waitress import wasyncore
 
-    server.task_dispatcher.set_thread_count(0)
+    dispatcher = server.task_dispatcher
+    dispatcher.set_thread_count(0)
+    if not _under_way(server):  # a thread that has just answered still wakes the server, which has to be there
+        with dispatcher.lock:
+            dispatcher.thread_exit_cv.wait_for(lambda: not dispatcher.threads, SECONDS_TO_END)
     for channel in list(server.active_channels.values()):
         channel.handle_close()
     wasyncore.close_all(server._map)
