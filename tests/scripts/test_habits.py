@@ -89,7 +89,9 @@ def started(script: str, *flags, **named):
 def test_a_closed_terminal_is_as_sigterm(command, tmp_path):
     out = tmp_path / "out"
     endless = (*command, "--downstream_model_dir", out, "--epochs", "100000", "--save_steps", "0")
+    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored there too
     with started("train_gen-0.py", *endless, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        signal.signal(signal.SIGHUP, ours)
         deadline = time.monotonic() + 120
         while not (out / "last.ckpt").exists():
             assert process.poll() is None
