@@ -8,13 +8,14 @@ r"""Write the tokenizer, the shape and the settings of kobart-mini; its weights 
 import itertools
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "task3-gen"))
 
 from ratsnlp.nlpbook.generation import NsmcCorpus, save_tokenizer  # noqa: E402
-from ratsnlp.nlpbook.paths import BUNDLED_DATA, KOBART_MINI  # noqa: E402
-from ratsnlp.nlpbook.summarization import character_tokenizer, made_dialogues, read_dialogues  # noqa: E402
+from ratsnlp.nlpbook.paths import BUNDLED_DATA, KOBART_MINI, OUTPUT  # noqa: E402
+from ratsnlp.nlpbook.summarization import character_tokenizer, fetch_dialogues, read_dialogues  # noqa: E402
 from ratsnlp.nlpbook.summarization.arguments import PLACEHOLDERS  # noqa: E402
 
 VOCABULARY = 1344
@@ -23,11 +24,12 @@ VOCABULARY = 1344
 def main() -> None:
     from transformers import BartConfig, GenerationConfig
 
-    made = ("\n".join(dialogue[:2]) for dialogue in made_dialogues(35_000, seed=7))
-    written = ("\n".join((example.dialogue, *example.references))
-               for example in read_dialogues(BUNDLED_DATA / "dialogues" / "train.csv"))
+    fetch_dialogues(SimpleNamespace(downstream_corpus_root_dir=OUTPUT / "dialogues", downstream_corpus_name="made"))
+    dialogues = ("\n".join((example.dialogue, *example.references))
+                 for folder in (OUTPUT / "dialogues" / "made", BUNDLED_DATA / "dialogues")
+                 for example in read_dialogues(folder / "train.csv"))
     reviews = (example.own_text for example in NsmcCorpus().get_examples(BUNDLED_DATA / "mini", "train"))
-    tokenizer = character_tokenizer(itertools.chain(made, written, reviews), VOCABULARY, PLACEHOLDERS)
+    tokenizer = character_tokenizer(itertools.chain(dialogues, reviews), VOCABULARY, PLACEHOLDERS)
     tokens = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 3, "decoder_start_token_id": 1}
     config = BartConfig(
         vocab_size=VOCABULARY, d_model=128, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=512,

@@ -32,12 +32,12 @@ ROWS = {"model": "kobart-mini", "first_turn": "첫 발화", "longest_turn": "가
 def main() -> None:
     fetch_dialogues(SimpleNamespace(downstream_corpus_root_dir=OUTPUT / "dialogues", downstream_corpus_name="made"))
     predictor = Predictor.from_pretrained("kobart-mini")
+    predictor.truncate = True
     lines = ["| 대화 | 요약 | 정확히 일치 | ROUGE-1 | ROUGE-2 | ROUGE-L | 어절 ROUGE-L | chrF |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for kind, file in FILES.items():
         examples = read_dialogues(file, summaries=True)
         dialogues, references = [each.dialogue for each in examples], [each.references for each in examples]
-        predictor.truncate = True
         written = predictor.predict_batch(dialogues)
         rows = {"model": summary_metrics(written, references), **baselines(dialogues, references)}
         for name, row in rows.items():

@@ -1,13 +1,9 @@
 """Texts that the model writes after each epoch."""
 
-import logging
-
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 
+from ..training.samples import show_samples
 from .samples import sample_texts
-
-logger = logging.getLogger("ratsnlp")
 
 
 class SampleTexts(Callback):
@@ -28,8 +24,4 @@ class SampleTexts(Callback):
                 sample_texts(
                     module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0].with_prompt
                 for prompt in dataset.prompts[: self.PROMPTS]]
-        for text in texts:
-            logger.info("에폭 %d의 모델이 쓴 텍스트: %s", trainer.current_epoch + 1, text)
-        for each in trainer.loggers:
-            if isinstance(each, TensorBoardLogger):
-                each.experiment.add_text("samples", "\n\n".join(texts), trainer.global_step)
+        show_samples(trainer, f"에폭 {trainer.current_epoch + 1}의 모델이 쓴 텍스트", texts)

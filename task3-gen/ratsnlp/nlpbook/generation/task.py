@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule
 from ..devices import resolve_device
 from ..errors import UserError
 from ..pretrained import check_architecture, check_length
-from ..training.adapters import check_adapter, has_adapter, keep_adapter, load_adapter
+from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
 from ..training.optimizers import can_fuse
 from .loss import has_plain_head, largest_loss, token_losses
 from .recipes import recipe_of
@@ -35,9 +35,7 @@ class GenerationTask(LightningModule):
         if model.config.is_encoder_decoder:
             raise UserError("pretrained_model_name: 인코더가 있는 모델은 문장을 이어 쓰지 않습니다. "
                             "요약이라면 train_sum-N.py로 학습하세요.")
-        if args.lora_r and not has_adapter(model):
-            raise UserError(f"lora_r: {args.lora_r}인데 모델에 LoRA가 없습니다. "
-                            "먼저 add_adapter(model, tokenizer, args)를 호출하세요.")
+        check_added(model, args)
         # transformers 5 keeps the file's, the book's 4 made float32 of it
         if model.dtype in (torch.float16, torch.bfloat16):
             logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))

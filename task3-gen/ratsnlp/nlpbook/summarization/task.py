@@ -6,15 +6,15 @@ from dataclasses import asdict
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningModule
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..errors import UserError
 from ..evaluation.summaries import baselines, metrics_table, summary_metrics
 from ..generation.loss import has_plain_head, head_losses
 from ..generation.models import in_eval_mode
 from ..pretrained import check_architecture, check_length
-from ..training.adapters import check_adapter, has_adapter, keep_adapter, load_adapter
+from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
 from ..training.optimizers import can_fuse, scheduled_optimizer
+from ..training.samples import show_samples
 from .features import IGNORED
 from .predictor import summary_text
 
@@ -41,9 +41,7 @@ class SummarizationTask(LightningModule):
         check_length(model.config, args.encoder_max_len, "encoder_max_len")
         check_length(model.config, args.decoder_max_len, "decoder_max_len")
         check_architecture(model)
-        if args.lora_r and not has_adapter(model):
-            raise UserError(f"lora_r: {args.lora_r}인데 모델에 LoRA가 없습니다. "
-                            "먼저 add_adapter(model, tokenizer, args)를 호출하세요.")
+        check_added(model, args)
         self.model, self.args = model, args
         self.plain_head = has_plain_head(model)
         self.written, self.baselines = {}, None
@@ -94,7 +92,9 @@ class SummarizationTask(LightningModule):
             self.baselines = baselines([example.dialogue for example in examples], references)
         logger.info("에폭 %d의 요약 %d개:\n%s", self.current_epoch + 1, len(written),
                     metrics_table({"model": metrics, **self.baselines}))
-        self._show(dataset.examples, written)
+        show_samples(self.trainer, "모델의 요약", [
+            f"{written[index][:200]} (사람: {dataset.examples[index].references[0]})"
+            for index in sorted(written)[: self.SHOWN]])
 
     def largest_loss(self, model, input_ids):
         """The loss of a step on ``input_ids`` (N, W) with summaries as long as they may be, for an estimate of the
@@ -131,12 +131,3 @@ class SummarizationTask(LightningModule):
             logits = model(**inputs).logits.flatten(0, 1).index_select(0, chosen)
             return F.cross_entropy(logits.float(), targets, reduction="none")
         return head_losses(model, model.base_model(**inputs).last_hidden_state, chosen, targets)
-
-    def _show(self, examples, written: dict[int, str]) -> None:
-        texts = [f"{written[index][:200]} (사람: {examples[index].references[0]})"
-                 for index in sorted(written)[: self.SHOWN]]
-        for text in texts:
-            logger.info("모델의 요약: %s", text)
-        for each in self.trainer.loggers:
-            if isinstance(each, TensorBoardLogger):
-                each.experiment.add_text("samples", "\n\n".join(texts), self.global_step)

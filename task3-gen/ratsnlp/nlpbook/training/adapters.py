@@ -193,6 +193,13 @@ def has_adapter(model) -> bool:
     return hasattr(model, "adapter_base")
 
 
+def check_added(model, args) -> None:
+    """Raises UserError where ``args`` ask for an adapter and there is none in ``model``."""
+    if args.lora_r and not has_adapter(model):
+        raise UserError(f"lora_r: {args.lora_r}인데 모델에 LoRA가 없습니다. "
+                        "먼저 add_adapter(model, tokenizer, args)를 호출하세요.")
+
+
 def describe(model) -> dict:
     """What a checkpoint has to tell of the adapter in ``model`` besides its weights, in plain values."""
     config = model.peft_config[NAME]
