@@ -100,6 +100,8 @@ class AdapterArguments(Arguments):
         for name in ("lora_alpha", "lora_dropout", "lora_target_modules"):
             if not self.lora_r and getattr(self, name) != getattr(AdapterArguments, name):
                 raise UserError(f"{name}: LoRA를 쓸 때의 설정인데 lora_r가 0입니다. --lora_r 16처럼 함께 적으세요.")
+        if self.qlora and getattr(self, "optimizer", None) == "muon":
+            raise UserError("optimizer: qlora는 AdamW로 학습하는데 'muon'입니다. 둘 가운데 하나를 빼세요.")
         if not self.lora_target_modules:
             raise UserError("lora_target_modules: 층의 이름이 없습니다. --lora_target_modules all-linear처럼 적으세요.")
 
@@ -131,6 +133,11 @@ class CheckpointArguments(Arguments):
         0, "save_steps마다 checkpoint-스텝 폴더도 저장해 몇 개를 남길지(-1은 전부)", minimum=-1)
     patience: int = argument(
         0, "조기 종료: monitor의 값이 몇 에폭 연속으로 나아지지 않으면 멈출지(0이면 쓰지 않음)", minimum=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if getattr(self, "save_top_k", None) == 0:
+            raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
 
 
 @dataclass

@@ -92,8 +92,11 @@ def check_eos_token(tokenizer: PreTrainedTokenizerFast) -> None:
     """
     if tokenizer.eos_token is None:
         raise UserError('토크나이저에 eos_token이 없습니다. from_pretrained(…, eos_token="</s>")처럼 지정하세요.')
-    vocab = tokenizer.get_vocab()
-    if vocab.get(tokenizer.eos_token, tokenizer.vocab_size) >= tokenizer.vocab_size:
+    vocab, eos = tokenizer.get_vocab(), tokenizer.eos_token
+    number = vocab.get(eos, len(tokenizer))
+    # Llama's and Qwen's stand behind the vocabulary too, but not last, or in their chat template.
+    is_last = number >= len(tokenizer) - 1 and not (eos in vocab and eos in str(tokenizer.chat_template))
+    if number >= tokenizer.vocab_size and is_last:
         known = [token for token in EOS_TOKENS if vocab.get(token, tokenizer.vocab_size) < tokenizer.vocab_size]
         hint = f' 이 모델의 끝 토큰은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""
         raise UserError(f"eos_token: {tokenizer.eos_token!r} 토큰은 이 토크나이저의 어휘에 없습니다.{hint}")
@@ -163,14 +166,13 @@ def load_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel
     return use_special_tokens(load_weights(name), tokenizer)
 
 
-def load_weights(name: str) -> PreTrainedModel:
-    """:func:`load_model` with the special tokens as they are published. A folder with a LoRA alone is refused:
+def load_weights(name: str, dtype: str = "float32") -> PreTrainedModel:
+    """:func:`load_model` with the special tokens as they are published, in the ``dtype`` that torch calls so; ``auto``
+    is that of the file. A folder with a LoRA alone is refused:
     transformers would put it into its base, unmerged, and tell nobody."""
-    import torch
-
     if (Path(name) / ADAPTER_CONFIG).is_file():
         raise UserError(f"모델 {name!r}: LoRA만 든 폴더입니다. 기반 모델에 합쳐 둔 huggingface 폴더를 쓰세요.")
-    return _from_pretrained(model_class(load_config(name)), name, dtype=torch.float32)
+    return _from_pretrained(model_class(load_config(name)), name, dtype=dtype)
 
 
 def model_class(config: PretrainedConfig):
@@ -235,8 +237,11 @@ def use_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
             f"토크나이저의 토큰은 {len(tokenizer):,}개인데 모델의 임베딩은 {rows:,}행입니다. "
             "서로 다른 모델에서 온 것입니다.")
     pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    several = model.generation_config.eos_token_id  # a chat model's: the end of an answer, and that of a text
     for config in (model.config, model.generation_config):
         config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, pad_token_id
+    if isinstance(several, list) and tokenizer.eos_token_id in several:
+        model.generation_config.eos_token_id = several
     return model
 
 

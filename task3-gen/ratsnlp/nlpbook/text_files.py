@@ -103,12 +103,10 @@ def read_rows(path: str | Path, text_column: str = "text", label_column: str | N
         rows = _folder(path)
     elif kind in LINES:
         rows = ((place, [line]) for place, line in read_lines(path))
-    elif kind in (".jsonl", ".ndjson"):
-        rows = _json_lines(path, wanted)
-    elif kind == ".json":
-        rows = _json_list(path, wanted)
-    elif kind in TABLES:
+    elif kind in (".csv", ".tsv"):
         rows = _table(path, wanted)
+    elif kind in TABLES:
+        rows = ((place, _values(place, row, wanted)) for place, row in _objects(path, wanted[0]))
     else:
         raise UserError(
             f"{path}: 어떤 파일인지 이름으로 알 수 없습니다. "
@@ -129,34 +127,69 @@ def _folder(path: Path) -> Iterator[tuple[str, list[str]]]:
         yield str(file), ["\n".join(line for _, line in read_lines(file))]
 
 
-def _json_lines(path: Path, wanted: list[str]) -> Iterator[tuple[str, list[str]]]:
+def read_records(path: str | Path) -> Iterator[tuple[str, dict]]:
+    """``(place, record)`` of each row of a table (``TABLES``, with ``.gz`` or not), for the caller to look into: the
+    values by their columns, of a JSON file with whatever type they have, else texts.
+
+    Raises:
+        UserError: it is no table, cannot be read, or a row is no record (naming file and line).
+    """
+    path = Path(path)
+    kind = suffix(path)
+    if kind not in TABLES or path.is_dir():
+        raise UserError(f"{path}: 열이 있는 파일({', '.join(TABLES)})이어야 합니다.")
+    if kind in (".csv", ".tsv"):
+        rows = table_rows(path)
+        _, columns = next(rows, ("", []))
+        columns = [compose(name) for name in columns]
+        yield from ((place, dict(zip(columns, row, strict=True))) for place, row in rows)
+        return
+    for place, row in _objects(path, "이름"):
+        yield place, {compose(name): value for name, value in _object(place, row, "이름").items()}
+
+
+def holds_messages(path: str | Path, text_column: str = "text") -> bool:
+    """Whether the first row of a JSON file has ``messages`` and no ``text_column``."""
+    try:
+        _, row = next(iter(read_records(path)))
+    except (UserError, StopIteration):  # which is told where it is read
+        return False
+    return isinstance(row.get("messages"), list) and text_column not in row
+
+
+def _objects(path: Path, example: str) -> Iterator[tuple[str, object]]:
+    """What stands on the lines of a JSON Lines file, or in the list of a JSON file."""
+    if suffix(path) == ".json":
+        yield from _json_list(path, example)
+        return
     for place, line in read_lines(path, normalize=False):
         if line.strip():
             try:
-                row = json.loads(line)
+                yield place, json.loads(line)
             except ValueError as error:
                 raise UserError(f"{place}: JSON이 아닙니다({error}).") from None
-            yield place, _values(place, row, wanted)
 
 
-def _json_list(path: Path, wanted: list[str]) -> Iterator[tuple[str, list[str]]]:
+def _json_list(path: Path, example: str) -> Iterator[tuple[str, object]]:
     text = "\n".join(line for _, line in read_lines(path, normalize=False))
     try:
         rows = json.loads(text)
     except ValueError as error:
         raise UserError(f"{path}: JSON이 아닙니다({error}). 한 줄에 하나씩이라면 이름을 .jsonl로 바꾸세요.") from None
     if not isinstance(rows, list):
-        raise UserError(f'{path}: [{{"{wanted[0]}": "…"}}, …]처럼 목록이어야 합니다.')
-    for number, row in enumerate(rows, start=1):
-        place = f"{path} {number}번째"
-        yield place, _values(place, row, wanted)
+        raise UserError(f'{path}: [{{"{example}": "…"}}, …]처럼 목록이어야 합니다.')
+    yield from ((f"{path} {number}번째", row) for number, row in enumerate(rows, start=1))
+
+
+def _object(place: str, row, example: str) -> dict:
+    if not isinstance(row, dict):
+        raise UserError(f'{place}: {{"{example}": "…"}}처럼 이름과 값의 짝이어야 합니다.')
+    return row
 
 
 def _values(place: str, row, wanted: list[str]) -> list[str]:
     """The text and, where it is asked for, the label of a JSON object."""
-    if not isinstance(row, dict):
-        raise UserError(f'{place}: {{"{wanted[0]}": "…"}}처럼 이름과 값의 짝이어야 합니다.')
-    row = {compose(name): value for name, value in row.items()}
+    row = {compose(name): value for name, value in _object(place, row, wanted[0]).items()}
     _check_columns(place, wanted, row)
     text, *labels = (row[name] for name in wanted)
     if not isinstance(text, str):

@@ -40,15 +40,13 @@ class LengthArguments(Arguments):
 
 
 @dataclass
-class SummarizationArguments(LengthArguments):
-    """The fields that correspond to those of the book's tasks."""
+class DialogueTrainArguments(LengthArguments):
+    """The fields that correspond to those of the book's tasks, for any model that learns to summarize."""
 
     heading: ClassVar[str] = "학습"
 
     pretrained_model_name: str = like(ModelArguments, "pretrained_model_name", "kobart-mini", group="모델",
                                       help="요약할 모델의 허브 이름이나 폴더. kobart-mini는 저장소에 든 작은 모델")
-    from_scratch: bool = argument(
-        False, "모델의 구조와 토크나이저만 쓰고, 가중치는 처음부터 학습합니다", group="모델")
     special_tokens: tuple[str, ...] = argument(
         PLACEHOLDERS, "한 토큰으로 볼 표시들: 토크나이저에 없으면 추가합니다", text=True, group="모델")
     downstream_task_name: str = like(BookArguments, "downstream_task_name", "dialogue-summarization")
@@ -60,11 +58,7 @@ class SummarizationArguments(LengthArguments):
     decoder_max_len: int = argument(100, "요약 하나를 최대 몇 토큰까지 쓸지", minimum=2, group="데이터")
     max_eval_samples: int = argument(
         0, "dev.csv에서 앞의 몇 개로 평가할지(0이면 전부)", minimum=0, group="데이터")
-    eval_num_beams: int = argument(
-        1, "에폭마다 평가할 때의 빔의 수(1이면 그리디 서치)", minimum=1, group="데이터")
     save_top_k: int = like(BookArguments, "save_top_k")
-    monitor: str = argument(
-        "max rouge_sum", "가장 좋은 체크포인트를 고르는 기준: 'min val_loss'나 'max 지표'", group="체크포인트")
     seed: int | None = like(BookArguments, "seed")
     test_mode: bool = like(BookArguments, "test_mode")
     learning_rate: float = like(BookArguments, "learning_rate")
@@ -72,19 +66,26 @@ class SummarizationArguments(LengthArguments):
     batch_size: int = like(BookArguments, "batch_size", 32, help="한 배치에 대화 몇 개를 볼지")
     cpu_workers: int = like(BookArguments, "cpu_workers", group="데이터")
 
-
-@dataclass
-class SummarizationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
-                                  MemoryArguments, OptimizerArguments, SummarizationArguments):
-    """Which model learns to summarize which dialogues, and how."""
-
-    other_names: ClassVar[dict[str, str]] = {"max_seq_length": "encoder_max_len"}
-
     # what the library asks of the arguments of any task
     fp16: ClassVar[bool] = False
     tpu_cores: ClassVar[int] = 0
     recipe: ClassVar[str] = "standard"
     fixed_precision: ClassVar[None] = None
+
+
+@dataclass
+class SummarizationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
+                                  MemoryArguments, OptimizerArguments, DialogueTrainArguments):
+    """Which model of encoder and decoder learns to summarize which dialogues, and how."""
+
+    other_names: ClassVar[dict[str, str]] = {"max_seq_length": "encoder_max_len"}
+
+    from_scratch: bool = argument(
+        False, "모델의 구조와 토크나이저만 쓰고, 가중치는 처음부터 학습합니다", group="모델")
+    eval_num_beams: int = argument(
+        1, "에폭마다 평가할 때의 빔의 수(1이면 그리디 서치)", minimum=1, group="데이터")
+    monitor: str = argument(
+        "max rouge_sum", "가장 좋은 체크포인트를 고르는 기준: 'min val_loss'나 'max 지표'", group="체크포인트")
 
     def __post_init__(self):
         super().__post_init__()
@@ -110,7 +111,7 @@ class DialogueArguments(LengthArguments):
     heading: ClassVar[str] = "대화"
     num_return_sequences: ClassVar[int] = 1
 
-    pretrained_model_name: str = like(SummarizationArguments, "pretrained_model_name")
+    pretrained_model_name: str = like(DialogueTrainArguments, "pretrained_model_name")
     downstream_model_dir: str | None = like(FinetunedArguments, "downstream_model_dir", group="모델")
     engine: str = like(PromptArguments, "engine")
     compute_type: str = like(PromptArguments, "compute_type")
@@ -144,12 +145,15 @@ class SummarizationInferArguments(DeviceArguments, SeedArguments, DecodingOption
             raise UserError("dialogue: input과 함께 쓸 수 없습니다. 하나만 적으세요.")
         check_output(self, (".csv", ".jsonl"))
         if self.engine == "ctranslate2":
-            from ..generation.engines import Translator
-
-            Translator.check(self, self.early_stopping is not False)
+            self._check_engine()
             if self.resume and self.draws:
                 raise UserError("resume: ctranslate2로 뽑은 텍스트는 이어서 쓸 수 없습니다. "
                                 "--engine transformers로 실행하세요.")
+
+    def _check_engine(self) -> None:
+        from ..generation.engines import Translator
+
+        Translator.check(self, self.early_stopping is not False)
 
     @classmethod
     def adapt_defaults(cls, defaults: dict, given: dict) -> dict:

@@ -10,12 +10,12 @@ from torch.utils.data import Dataset
 
 from ..argument_groups import debug_rows
 from ..errors import UserError
+from ..generation.loss import IGNORED
 from ..pretrained import check_eos_token
 from .dialogues import DialogueCorpus, DialogueExample
 
 logger = logging.getLogger("ratsnlp")
 
-IGNORED = -100  # the label of a position that does not count in the loss
 MULTIPLE = 8  # widths are multiples of it: a CPU keeps a compiled kernel for each shape that it meets
 
 

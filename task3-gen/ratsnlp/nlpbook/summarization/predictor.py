@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import generation
@@ -19,8 +18,6 @@ from .features import check_hangul, dialogue_ids, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pandas import DataFrame
 
     from .dialogues import DialogueExample
 
@@ -49,6 +46,7 @@ class Predictor(generation.Predictor):
     """
 
     always_named = tuple(DEFAULTS)
+    prompts_called, texts_called, rows_called = "dialogue", "summary", "fname"
 
     def __init__(self, model, tokenizer, device: str | None = None, engine=None, encoder_max_len: int = 512,
                  truncate: bool = False):
@@ -84,19 +82,6 @@ class Predictor(generation.Predictor):
         predictor.encoder_max_len = limit
         predictor.truncate = args.truncate
         return predictor
-
-    def predict_dataframe(self, df: DataFrame, batch_size: int = 32, show_progress: bool = True, *,
-                          prompt_column: str = "dialogue", column: str = "summary", **generation) -> DataFrame:
-        """A copy of ``df`` with the summaries of its ``prompt_column`` in a new ``column``."""
-        return super().predict_dataframe(
-            df, batch_size, show_progress, prompt_column=prompt_column, column=column, **generation)
-
-    def create_submission(self, test_df: DataFrame, output_path: str | Path, batch_size: int = 32,
-                          show_progress: bool = True, *, prompt_column: str = "dialogue", column: str = "summary",
-                          id_column: str = "fname", **generation) -> DataFrame:
-        """:meth:`predict_dataframe`, of which ``id_column`` and ``column`` are written to a new CSV file."""
-        return super().create_submission(test_df, output_path, batch_size, show_progress, prompt_column=prompt_column,
-                                         column=column, id_column=id_column, **generation)
 
     def _options(self, generation: dict, with_prompt: bool = False) -> DecodingOptions:
         given = {name: value for name, value in generation.items() if value is not None}

@@ -9,13 +9,12 @@ from pytorch_lightning import LightningModule
 
 from ..errors import UserError
 from ..evaluation.summaries import baselines, metrics_table, summary_metrics
-from ..generation.loss import has_plain_head, head_losses
+from ..generation.loss import IGNORED, has_plain_head, head_losses
 from ..generation.models import in_eval_mode
 from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
 from ..training.optimizers import can_fuse, scheduled_optimizer
 from ..training.samples import show_samples
-from .features import IGNORED
 from .predictor import summary_text
 
 logger = logging.getLogger("ratsnlp")

@@ -84,7 +84,7 @@ def add_adapter(model, tokenizer, args, words: Iterable[str] = (), new_tokens: I
         quantize(model, half_dtype(precision_of(args)) or torch.float32)
     inject(model, config)
     for parameter in model.parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad or args.qlora and parameter.is_floating_point():
             parameter.data = parameter.data.float()  # beside 4 bits peft makes it what these compute in
     model.adapter_base = base
 

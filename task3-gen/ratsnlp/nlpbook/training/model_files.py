@@ -28,7 +28,8 @@ class ModelFiles(Callback):
         tokenizer = trainer.train_dataloader.dataset.tokenizer
         with whole_files(self.folder.path) as unfinished:  # so that earlier checkpoints keep whole ones
             module.model.config.save_pretrained(unfinished)
-            if module.model.config.is_encoder_decoder:  # which writes by settings of its own
+            # such a model writes by settings of its own, and may end an answer by another token than a text
+            if module.model.config.is_encoder_decoder or tokenizer.chat_template:
                 module.model.generation_config.save_pretrained(unfinished)
             save_tokenizer(tokenizer, unfinished)
 
