@@ -9,6 +9,7 @@ r"""프롬프트를 이어 쓴 텍스트를 생성합니다: 프롬프트 하나
         --model_name_or_path output/nsmc-gen/train_gen-by-kogpt-mini
     python task3-gen/generate.py --input prompts.txt --output texts.jsonl
     python task3-gen/generate.py --input prompts.txt --output texts.jsonl --resume   # 이어서
+    python task3-gen/generate.py --chat --model_name_or_path output/fine_tuned_models
 
 infer_gen-0.py에서 비교하는 디코딩 옵션을 모두 쓸 수 있습니다. 표준 출력에는 텍스트만 나오므로
 파이프로 연결할 수 있습니다. --prompt도 --input도 없으면 표준 입력에서 한 줄에 하나씩 읽습니다.
@@ -22,6 +23,7 @@ from ratsnlp import nlpbook
 from ratsnlp.nlpbook.generation import (
     GenerationGenerateArguments,
     Predictor,
+    TerminalChat,
     TextOutput,
     read_prompts,
 )
@@ -33,13 +35,20 @@ if __name__ == "__main__":
         sys.exit()
 
     # 1. 프롬프트
-    prompts = read_prompts(args)
+    prompts = [] if args.chat else read_prompts(args)
 
     # 2. 모델과 토크나이저
     predictor = Predictor.from_pretrained(
         args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
 
-    # 3. --stream이면 쓰는 대로 한 글자씩 출력합니다.
+    # 3. --chat이면 대화합니다. 모델은 기억이 없으므로, 물을 때마다 지난 대화를 모두 다시 읽습니다.
+    if args.chat:
+        chat = TerminalChat(predictor, args)
+        for question in chat.questions():
+            chat.answer(question)
+        sys.exit()
+
+    # 4. --stream이면 쓰는 대로 한 글자씩 출력합니다.
     if args.stream:
         write = partial(print, end="", flush=True)
         for prompt in prompts:
@@ -48,12 +57,12 @@ if __name__ == "__main__":
             write("\n")
         sys.exit()
 
-    # 4. 토큰 수가 비슷한 것끼리 한 배치로. 끝난 배치는 .part 파일에 남아 --resume으로 이어집니다.
+    # 5. 토큰 수가 비슷한 것끼리 한 배치로. 끝난 배치는 .part 파일에 남아 --resume으로 이어집니다.
     with TextOutput(args, prompts, predictor) as output:
         for batch in predictor.batches(
                 prompts, args.batch_size, args.num_return_sequences, seed=args.seed,
                 whole_sentences=args.whole_sentences, start=output.batches, **args.generation):
             output.add(batch)
 
-        # 5. 프롬프트의 순서대로 저장합니다.
+        # 6. 프롬프트의 순서대로 저장합니다.
         output.finish()

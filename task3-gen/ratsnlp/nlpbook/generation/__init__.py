@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .settings import BEYOND as BEYOND
     from .settings import SETTINGS as SETTINGS
     from .task import GenerationTask as GenerationTask
+    from .terminal_chat import TerminalChat as TerminalChat
     from .text_output import TextOutput as TextOutput
     from .texts import read_texts as read_texts
     from .tokenizer import train_tokenizer as train_tokenizer

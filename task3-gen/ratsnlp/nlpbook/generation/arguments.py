@@ -21,6 +21,7 @@ from ..arguments import Arguments, argument, like
 from ..errors import UserError
 from ..paths import BUNDLED_DATA, OUTPUT
 from ..run_folder import RunFolder
+from ..text_files import holds_messages
 from .options import MAX_LENGTH, DecodingOptions
 from .settings import ALL_SETTINGS, SETTINGS
 from .text_output import SUFFIXES, check_output
@@ -80,8 +81,6 @@ class GenerationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArg
             raise UserError(
                 "monitor: min이나 max와 val_loss, val_bits_per_char, loss 가운데 하나여야 하는데 "
                 f"{self.monitor!r}입니다.")
-        if self.save_top_k == 0:
-            raise UserError("save_top_k: 1 이상이거나 -1(전부)이어야 하는데 0입니다.")
         for name in ("warmup_ratio", "weight_decay", "warmup_steps", "adam_epsilon", "max_grad_norm", "optimizer",
                      "lr_scheduler_type", "precision"):
             if self.recipe == "book" and getattr(self, name) != getattr(GenerationTrainArguments, name):
@@ -89,8 +88,6 @@ class GenerationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArg
                     f"{name}: --recipe book에는 없는 설정인데 {getattr(self, name)}입니다. 둘 가운데 하나를 빼세요.")
         if self.fp16 and self.precision not in ("auto", "16"):
             raise UserError(f"fp16: precision({self.precision})과 함께 쓸 수 없습니다. 하나만 적으세요.")
-        if self.qlora and self.optimizer == "muon":
-            raise UserError("optimizer: qlora는 AdamW로 학습하는데 'muon'입니다. 둘 가운데 하나를 빼세요.")
         if self.fp16 or self.precision == "16":
             import torch
 
@@ -164,6 +161,20 @@ class GenerationTextArguments(ExperimentArguments, AdapterArguments, LoggingArgu
     text_column: str = argument("text", "텍스트가 든 .jsonl의 필드나 .csv, .tsv의 열", text=True, group="데이터")
     label_column: str | None = argument(
         None, "텍스트 앞에 제어 단어로 붙일 필드나 열: NSMC의 긍정과 부정처럼 쓰입니다", text=True, group="데이터")
+    prompt_column: str | None = argument(
+        None, "질문과 답변을 학습합니다: 질문이 든 필드나 열. .jsonl의 messages는 이 옵션 없이 읽습니다", text=True,
+        group="질문과 답변")
+    response_column: str | None = argument(None, "답변이 든 필드나 열", text=True, group="질문과 답변")
+    system_column: str | None = argument(
+        None, "질문보다 앞에 둘 시스템 메시지가 든 필드나 열. 값이 비어도 됩니다", text=True, group="질문과 답변")
+    input_column: str | None = argument(
+        None, "질문(지시)이 다루는 텍스트가 든 필드나 열: 알파카 형식의 input. 값이 비어도 됩니다", text=True,
+        group="질문과 답변")
+    format: str = argument(
+        "auto", "질문과 답변을 적는 형식: chat(모델의 대화 템플릿), instruction(### Instruction, ### Response), "
+        "auto(템플릿이 있으면 chat, 없으면 instruction)", choices=("auto", "chat", "instruction"), group="질문과 답변")
+    truncate: bool = argument(
+        False, "block_size보다 긴 질문의 앞과 답변의 뒤를 자릅니다. 없으면 알리고 멈춥니다", group="질문과 답변")
     special_tokens: tuple[str, ...] = argument((), "토크나이저에 추가할 특수 토큰들", text=True, group="모델")
     block_size: int = argument(
         256, "텍스트를 몇 토큰씩 볼지: 더 긴 텍스트는 이만큼씩 나누어 모두 학습합니다", minimum=2, group="데이터")
@@ -194,8 +205,31 @@ class GenerationTextArguments(ExperimentArguments, AdapterArguments, LoggingArgu
         for token in self.special_tokens:
             if not token.strip():
                 raise UserError(f"special_tokens: 공백만으로 된 토큰은 쓸 수 없는데 {token!r}입니다.")
+        self._check_columns()
         if self.resume and self.overwrite_output_dir:
             raise UserError("resume과 overwrite_output_dir은 함께 쓸 수 없습니다. 이어서 하려면 --resume만 쓰세요.")
+
+    def _check_columns(self) -> None:
+        for name, other in (("prompt_column", "response_column"), ("response_column", "prompt_column")):
+            if getattr(self, name) is None and getattr(self, other) is not None:
+                raise UserError(f"{name}: {other}({getattr(self, other)})과 함께 적어야 합니다.")
+        given = {name for name in ("system_column", "input_column", "format", "truncate", "text_column", "label_column")
+                 if getattr(self, name) != getattr(GenerationTextArguments, name)}
+        for name in sorted(given & {"text_column", "label_column"}):
+            if self.prompt_column:
+                raise UserError(f"{name}: prompt_column과 함께 쓸 수 없습니다. 하나만 적으세요.")
+        for name in sorted(given & {"system_column", "input_column"}):
+            if not self.prompt_column:
+                raise UserError(f"{name}: prompt_column, response_column과 함께 적어야 합니다.")
+        for name in sorted(given & {"format", "truncate"}):
+            if not self.has_conversations:
+                raise UserError(f"{name}: 질문과 답변을 학습할 때 씁니다. --prompt_column과 --response_column도 "
+                                "적으세요.")
+
+    @property
+    def has_conversations(self) -> bool:
+        """Whether it is questions and answers that are learnt."""
+        return self.prompt_column is not None or holds_messages(self.dataset_path, self.text_column)
 
     def prepare_output_dir(self) -> None:
         """Remove an earlier training's results if ``overwrite_output_dir`` says so, or it was as this one a ``debug``.
@@ -288,6 +322,10 @@ class PromptArguments(Arguments):
     compute_type: str = argument(
         "float32", "ctranslate2가 계산할 자료형: int8은 더 빠르고, 텍스트가 달라지기도 합니다",
         choices=("float32", "int8"), group="모델")
+    chat: bool = argument(
+        False, "대화합니다: 한 줄에 하나씩 묻고, 지난 대화와 함께 답합니다. 질문과 답변을 학습한 모델이어야 합니다",
+        group="대화")
+    system: str | None = argument(None, "대화의 맨 앞에 둘 시스템 메시지", text=True, group="대화")
     prompt: str | None = argument(None, "이어 쓸 프롬프트 하나", text=True)
     input: str | None = argument(
         None, "프롬프트가 든 파일: .txt(한 줄에 하나), .jsonl, .json, .csv, .tsv. -는 표준 입력", path=True)
@@ -323,12 +361,15 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
             raise UserError("prompt: input과 함께 쓸 수 없습니다. 하나만 적으세요.")
         if self.prompt is not None and not self.prompt.strip():
             raise UserError("prompt: 빈 프롬프트는 이어 쓸 수 없습니다. 한 글자 이상 적어 주세요.")
+        if self.system is not None and not self.chat:
+            raise UserError("system: 대화할 때 씁니다. --chat도 적으세요.")
         if self.text_column != "text" and self.input in (None, "-"):
             raise UserError("text_column: --input에 열이 있는 파일을 지정했을 때 씁니다.")
         self._check_length()
         self._check_count()
-        if self.stream:
-            self._check_stream()
+        for name in ("stream", "chat"):
+            if getattr(self, name):
+                self._check_stream(name)
         if self.engine == "ctranslate2":
             self._check_engine()
         check_output(self, SUFFIXES)
@@ -337,8 +378,9 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
         from .engines import Ctranslate2
 
         Ctranslate2.check(self)
-        if self.stream:
-            raise UserError("stream: ctranslate2로는 쓸 수 없습니다. --engine transformers로 실행하세요.")
+        for name in ("stream", "chat"):
+            if getattr(self, name):
+                raise UserError(f"{name}: ctranslate2로는 쓸 수 없습니다. --engine transformers로 실행하세요.")
         if self.resume and self.draws:  # whose random numbers cannot begin where they were
             raise UserError(
                 "resume: ctranslate2로 뽑은 텍스트는 이어서 쓸 수 없습니다. --engine transformers로 실행하세요.")
@@ -360,14 +402,14 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
             raise UserError(f"num_return_sequences: 뽑지 않으면 언제나 같은 텍스트라 1이어야 하는데 {count}입니다. "
                             "--do_sample을 붙이세요.")
 
-    def _check_stream(self) -> None:
+    def _check_stream(self, what: str) -> None:
         contradicts = {
             "num_beams": (self.num_beams or 1) > 1, "penalty_alpha": self.penalty_alpha,
             "num_return_sequences": self.num_return_sequences > 1, "output": self.output,
-            "whole_sentences": self.whole_sentences}
+            "whole_sentences": self.whole_sentences, "input": what == "chat" and self.input}
         for name, given in contradicts.items():
             if given:
-                raise UserError(f"stream: {name}({getattr(self, name)})와 함께 쓸 수 없습니다. 하나만 적으세요.")
+                raise UserError(f"{what}: {name}({getattr(self, name)})와 함께 쓸 수 없습니다. 하나만 적으세요.")
 
     @property
     def is_finished(self) -> bool:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 # for again in each step, which takes as long as computing them.
 ROWS = {"cpu": 128}
 ROWS_ELSEWHERE = 1024
+IGNORED = -100  # the label of a position that does not count
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -87,12 +88,14 @@ def has_plain_head(model) -> bool:
 
 def _counted(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The token ids of N texts, no wider than needed (N, W + 1), and which of those after the first count and
-    belong to the text itself: each (N, W)."""
+    belong to the text itself: each (N, W). Where there are labels, what is ``IGNORED`` there does not count."""
     lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
     width = int(lengths.max())
     input_ids = batch["input_ids"][:, : width + -width % 4 + 1]
     position = torch.arange(1, input_ids.shape[1], device=input_ids.device)
     counts = position <= lengths
+    if "labels" in batch:
+        counts &= batch["labels"][:, 1 : input_ids.shape[1]] != IGNORED
     return input_ids, counts, counts & (position >= batch["control_tokens"][:, None])
 
 
@@ -133,9 +136,10 @@ def head_losses(model, hidden: torch.Tensor, chosen: torch.Tensor, targets: torc
     return linear_cross_entropy(states, model.get_output_embeddings().weight, targets, device)[:total]
 
 
-def largest_loss(model, input_ids: torch.Tensor, plain_head: bool, recipe: str, device: str) -> torch.Tensor:
+def largest_loss(model, input_ids: torch.Tensor, plain_head: bool, recipe: str, device: str,
+                 learnt: int | None = None) -> torch.Tensor:
     """The loss, a scalar, of the step of ``recipe`` that needs the most memory on a kind of ``device``: every token of
-    ``input_ids`` (N, W) counts.
+    ``input_ids`` (N, W) counts, or of each row no more than ``learnt``.
 
     Unlike the recipe's own, it asks for no value of a tensor: fake tensors can follow it.
     """
@@ -145,7 +149,7 @@ def largest_loss(model, input_ids: torch.Tensor, plain_head: bool, recipe: str, 
             "input_ids": input_ids, "attention_mask": ones, "token_type_ids": zeros, "labels": input_ids})
     if recipe == "contrast":
         input_ids = input_ids.repeat_interleave(2, dim=0)  # after each of two control words
-    targets = input_ids[:, 1:].flatten()
+    targets = input_ids[:, 1:].flatten()[: learnt and learnt * len(input_ids)]
     chosen = torch.arange(len(targets), device=targets.device)
     return _losses_at(model, input_ids[:, :-1], chosen, targets, plain_head, device).sum()
 

@@ -19,12 +19,14 @@ from ..pretrained import (
     load_generation_config,
     load_model,
     load_tokenizer,
+    load_weights,
     new_model,
     use_special_tokens,
 )
 from ..run_folder import MODEL_PREFIX, RunFolder
 from ..training.adapters import ADAPTER, add_adapter, load_adapter_folder, merge
 from .arguments import GenerationDeployArguments, GenerationInferArguments
+from .chat import use_format
 
 # Buffers that GPT-2 had in transformers 4 and that ratsnlp 1.0.53's checkpoints hold;
 # today's GPT-2 makes them on the way.
@@ -43,18 +45,32 @@ def load_model_and_tokenizer(args):
     Raises:
         UserError: as :func:`load_tokenizer` and :func:`load_model` do.
     """
+    check_length(load_config(args.model_type), args.block_size, "block_size")
     tokenizer = load_tokenizer(args.model_type)
-    model = load_model(args.model_type, tokenizer)
-    check_length(model.config, args.block_size, "block_size")
     if args.special_tokens:
         add_to_tokenizer(tokenizer, args.special_tokens)
-        add_rows(model, tokenizer)
-    add_adapter(model, tokenizer, args, new_tokens=args.special_tokens)
+    new_tokens = [*args.special_tokens, *(use_format(tokenizer, args.format) if args.has_conversations else [])]
+    model = load_to_train(args, args.model_type, tokenizer, new_tokens)
     model = model.to(resolve_device(args.device))
     every = sum(parameter.numel() for parameter in model.parameters())
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"모델: {args.model_type}, 장치: {model.device}, 매개변수: {every:,}개(그중 학습 {trainable:,}개)")
     return model, tokenizer
+
+
+def load_to_train(args, name: str, tokenizer, new_tokens: list[str]):
+    """The model of this ``name``, with a row of the embedding for each of the tokenizer's ``new_tokens``, and an
+    adapter where ``args`` ask for one. (For ``args.qlora`` it is read in the dtype of its file, half as large.)
+
+    Raises:
+        UserError: as :func:`load_model` and :func:`add_adapter` do.
+    """
+    model = load_weights(name, "auto" if args.qlora else "float32")
+    if new_tokens:
+        add_rows(model, tokenizer)
+    use_special_tokens(model, tokenizer)
+    add_adapter(model, tokenizer, args, new_tokens=new_tokens)
+    return model
 
 
 def load_checkpoint(fpath: str | Path, model) -> dict[str, torch.Tensor]:

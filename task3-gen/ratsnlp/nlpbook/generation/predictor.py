@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from ..files import whole_file
 from ..pretrained import max_positions
 from ..text_files import compose
 from ..training.fingerprints import weights_sha256
+from .chat import Message, chat_ids, ends_of, without_oldest
 from .models import in_eval_mode, load_by_name, seeded
 from .options import DecodingOptions
 from .prompts import continuation, cut_to_sentence, prompt_ids, quiet_false_alarm, readable
@@ -35,7 +38,10 @@ if TYPE_CHECKING:
     from .engines import Ctranslate2
     from .streamer import SyllableStreamer
 
+logger = logging.getLogger("ratsnlp")
+
 NEW_TOKENS = 50  # where no length is named
+ANSWER_TOKENS = 256  # of an answer in a conversation
 Batch = list[tuple[int, int, Sample]]  # number of the prompt, number of the text among the prompt's, the text
 
 
@@ -52,6 +58,10 @@ class Predictor:
     """
 
     always_named: ClassVar[tuple[str, ...]] = ()  # the options that every call has, whatever the model's own settings
+    # what the columns of a table are called, where a call does not say
+    prompts_called: ClassVar[str] = "prompt"
+    texts_called: ClassVar[str] = "generated"
+    rows_called: ClassVar[str] = "id"
 
     def __init__(self, model, tokenizer, device: str | None = None, engine: Ctranslate2 | None = None):
         if device is not None:
@@ -60,8 +70,7 @@ class Predictor:
         self.model, self.tokenizer, self.engine = model, tokenizer, engine
         self.from_encoder = model.config.is_encoder_decoder  # what it writes does not hold the prompt
         self.pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        eos = model.generation_config.eos_token_id
-        self.eos = tokenizer.eos_token_id if eos is None else eos
+        self.eos = ends_of(model, tokenizer)
         self.early_stopping = model.generation_config.early_stopping  # of a beam search
 
     @classmethod
@@ -82,9 +91,10 @@ class Predictor:
         """What tells whether another predictor writes the same texts: its weights, and the kind of its device."""
         return {"weights": weights_sha256(self.model), "device": self.model.device.type}
 
-    def predict_single(self, prompt: str, *, with_prompt: bool = False, whole_sentences: bool = False,
+    def predict_single(self, prompt: str | list[int], *, with_prompt: bool = False, whole_sentences: bool = False,
                        seed: int | None = None, write: Callable[[str], None] | None = None, **generation) -> str:
-        """What the model writes after ``prompt``; as ``model.generate`` does after ``torch.manual_seed(seed)``.
+        """What the model writes after ``prompt``, a text or token ids; as ``model.generate`` does after
+        ``torch.manual_seed(seed)``.
 
         ``write`` is called with each part of the text as soon as no later token can change it.
         """
@@ -99,6 +109,27 @@ class Predictor:
             (sample,) = self._write([prompt], [ids], options, whole_sentences=whole_sentences, streamer=streamer)
         return sample.with_prompt if with_prompt else sample.text
 
+    def predict_chat(self, messages: Sequence[Message], *, seed: int | None = None,
+                     write: Callable[[str], None] | None = None, **generation) -> str:
+        """The answer to ``messages``, without white space around it, as :meth:`predict_single` writes a text. Where no
+        length is named, it has room for ``ANSWER_TOKENS``; the oldest questions and answers are left off where there
+        would be none, which is logged.
+
+        Raises:
+            UserError: there is no chat template; or as :func:`~.chat.render` and :meth:`predict_single` do.
+        """
+        positions = max_positions(self.model.config) or math.inf
+        ids, shown = chat_ids(self.tokenizer, messages), messages
+        asked = generation.get("max_new_tokens") or min(ANSWER_TOKENS, positions // 4)
+        while len(ids) + asked > positions and (shorter := without_oldest(shown)):
+            ids, shown = chat_ids(self.tokenizer, shorter), shorter
+        if shown is not messages:
+            logger.warning("대화가 모델의 최대 길이(%d토큰)를 넘어, 앞의 메시지 %d개를 빼고 답합니다.", positions,
+                           len(messages) - len(shown))
+        if generation.get("max_length") is None and generation.get("max_new_tokens") is None:
+            generation["max_new_tokens"] = max(min(ANSWER_TOKENS, positions - len(ids)), 1)
+        return self.predict_single(ids, seed=seed, write=write, **generation).strip()
+
     def predict_batch(self, prompts: Sequence[str], batch_size: int = 32, show_progress: bool = True, *,
                       with_prompt: bool = False, whole_sentences: bool = False, seed: int | None = None,
                       **generation) -> list[str]:
@@ -112,8 +143,10 @@ class Predictor:
         return texts
 
     def predict_dataframe(self, df: DataFrame, batch_size: int = 32, show_progress: bool = True, *,
-                          prompt_column: str = "prompt", column: str = "generated", **generation) -> DataFrame:
-        """A copy of ``df`` with the texts for its ``prompt_column`` in a new ``column``."""
+                          prompt_column: str | None = None, column: str | None = None, **generation) -> DataFrame:
+        """A copy of ``df`` with the texts for its ``prompt_column`` (``prompts_called``) in a new ``column``
+        (``texts_called``)."""
+        prompt_column, column = prompt_column or self.prompts_called, column or self.texts_called
         _check_columns(df, prompt_column=prompt_column)
         if column in df.columns:
             raise UserError(f"column: {column!r} 열이 이미 있습니다. column에 다른 이름을 쓰세요.")
@@ -121,10 +154,12 @@ class Predictor:
                                                        **generation)})
 
     def create_submission(self, test_df: DataFrame, output_path: str | Path, batch_size: int = 32,
-                          show_progress: bool = True, *, prompt_column: str = "prompt", column: str = "generated",
-                          id_column: str = "id", **generation) -> DataFrame:
-        """:meth:`predict_dataframe`, of which ``id_column`` and ``column`` are written to a new CSV file, in UTF-8 as
-        Excel knows it. Returns what was written."""
+                          show_progress: bool = True, *, prompt_column: str | None = None, column: str | None = None,
+                          id_column: str | None = None, **generation) -> DataFrame:
+        """:meth:`predict_dataframe`, of which ``id_column`` (``rows_called``) and ``column`` are written to a new CSV
+        file, in UTF-8 as Excel knows it. Returns what was written."""
+        prompt_column, column = prompt_column or self.prompts_called, column or self.texts_called
+        id_column = id_column or self.rows_called
         _check_columns(test_df, prompt_column=prompt_column, id_column=id_column)
         file = Path(output_path).expanduser()
         check_new(file, "output_path")
@@ -182,7 +217,7 @@ class Predictor:
 
     def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
         place = "prompt" if number is None else f"prompts {number}번째"
-        if not isinstance(prompt, str):
+        if not isinstance(prompt, (str, list)):
             raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
         try:
             new = None if self._counts_prompt(options) else options.max_new_tokens or self._new_tokens
@@ -281,7 +316,8 @@ class Predictor:
         if self.from_encoder:
             prompt, text = "", readable(self.tokenizer, new).strip()
         else:
-            prompt, text = compose(prompt).rstrip(), continuation(self.tokenizer, before + new, len(before))
+            prompt = compose(prompt).rstrip() if isinstance(prompt, str) else readable(self.tokenizer, prompt)
+            text = continuation(self.tokenizer, before + new, len(before))
         text = cut_to_sentence(text) if whole_sentences and not ended else text
         return Sample(text, ended, prompt + text)
 

@@ -48,7 +48,8 @@ class StandardRecipe:
         return losses.mean(), len(losses)
 
     def optimizer(self, model, dataset, total_steps: int, fused: bool) -> dict | torch.optim.Optimizer:
-        self.tokens_per_step = float(self.args.batch_size * dataset.lengths.mean())
+        lengths = getattr(dataset, "label_lengths", dataset.lengths)  # where only some of its tokens are learnt
+        self.tokens_per_step = float(self.args.batch_size * lengths.mean())
         return scheduled_optimizer(self.args, model, total_steps, fused)
 
     def clip(self, parameters) -> None:

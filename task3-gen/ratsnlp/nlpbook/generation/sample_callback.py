@@ -20,8 +20,15 @@ class SampleTexts(Callback):
             return
         dataset = trainer.train_dataloader.dataset
         with trainer.precision_plugin.forward_context():
-            texts = [
-                sample_texts(
-                    module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0].with_prompt
+            samples = [
+                sample_texts(module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0]
                 for prompt in dataset.prompts[: self.PROMPTS]]
+        texts = [sample.with_prompt for sample in samples]
+        if hasattr(dataset, "questions"):  # whose prompts are long, and full of marks
+            texts = [f"{_short(question)} → {_short(sample.text)}"
+                     for question, sample in zip(dataset.questions, samples, strict=False)]
         show_samples(trainer, f"에폭 {trainer.current_epoch + 1}의 모델이 쓴 텍스트", texts)
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:100]

@@ -25,16 +25,17 @@ class Sample:
 
 
 @torch.no_grad()
-def sample_texts(model, tokenizer, prompt: str, count: int, seed: int, top_p: float = 0.92, max_new_tokens: int = 128,
-                 batch_size: int = 100, progress: Progress = iter) -> list[Sample]:
-    """``count`` texts that ``model`` writes after ``prompt`` (after eos where it is empty),
+def sample_texts(model, tokenizer, prompt: str | list[int], count: int, seed: int, top_p: float = 0.92,
+                 max_new_tokens: int = 128, batch_size: int = 100, progress: Progress = iter) -> list[Sample]:
+    """``count`` texts that ``model`` writes after ``prompt``, a text or token ids (after eos where it is empty),
     by sampling from the nucleus ``top_p`` alone (no top-k, no penalty).
 
     The same seed gives the same texts on the same kind of machine; model and random state stay as they are. Source:
     Holtzman et al. (2020), "The curious case of neural text degeneration".
     """
     quiet_false_alarm()
-    ids = torch.tensor([tokenizer.encode(compose(prompt).rstrip()) or [tokenizer.eos_token_id]], device=model.device)
+    ids = tokenizer.encode(compose(prompt).rstrip()) if isinstance(prompt, str) else prompt
+    ids = torch.tensor([ids or [tokenizer.eos_token_id]], device=model.device)
     length = min(ids.shape[1] + max_new_tokens, max_positions(model.config) or math.inf)
     samples = []
     with in_eval_mode(model), seeded(model, seed):

@@ -79,8 +79,10 @@ class GenerationTask(LightningModule):
             "val_bits_per_char", losses[own].sum() / (math.log(2) * characters), batch_size=characters, sync_dist=True)
 
     def largest_loss(self, model, input_ids):
-        """The loss of a step on ``input_ids`` (N, W) in which every token counts, for an estimate of the memory."""
-        return largest_loss(model, input_ids, self.plain_head, self.args.recipe, resolve_device(self.args.device))
+        """The loss of a step on ``input_ids`` (N, W) in which every token counts, or as many as an answer may have, for
+        an estimate of the memory."""
+        return largest_loss(model, input_ids, self.plain_head, self.args.recipe, resolve_device(self.args.device),
+                            getattr(self.args, "decoder_max_len", None))
 
     def configure_optimizers(self):
         total_steps = int(self.trainer.estimated_stepping_batches)
