@@ -15,7 +15,7 @@ FLOORS = [  # from the ground up
     ["training"],
     ["generation"],
     ["evaluation", "serving"],
-    ["comparison", "summarization"],
+    ["comparison", "instruction", "summarization"],
     ["pictures"],
 ]
 # What is imported when a floor's modules are, with every module of the floors above unfindable.

@@ -1,0 +1,109 @@
+"""Summaries that a causal language model writes when it is told to: one, a list, a table; each as it gets it alone."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING
+
+from .. import generation
+from ..errors import UserError
+from ..generation.chat import check_messages, encode, render, special_tokens, use_format
+from ..generation.prompts import prompt_ids
+from ..generation.samples import Sample
+from ..pretrained import max_positions
+from ..summarization.dialogues import clean_dialogue
+from ..text_files import check_text, compose
+from .arguments import SYSTEM
+from .dialogues import asked
+from .features import cut_text, tell_cuts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..generation.options import DecodingOptions
+    from ..summarization.dialogues import DialogueExample
+
+NEW_TOKENS = 200  # where no length is named
+
+
+class Predictor(generation.Predictor):
+    """Lets a causal language model summarize dialogues (turns on lines of their own, ``#Person1#: …``), before it has
+    been trained to or after: it is told to in the ``format`` of :func:`~ratsnlp.nlpbook.generation.chat.use_format`,
+    behind the ``system`` message.
+
+    It does what :class:`ratsnlp.nlpbook.generation.Predictor` does with prompts, and takes the same options. A prompt
+    longer than ``encoder_max_len`` tokens is refused, or with ``truncate`` the beginning of its dialogue left off.
+    """
+
+    prompts_called, texts_called, rows_called = "dialogue", "summary", "fname"
+
+    def __init__(self, model, tokenizer, device: str | None = None, engine=None, format: str = "auto",
+                 system: str = SYSTEM, encoder_max_len: int = 1024, truncate: bool = False):
+        if model.config.is_encoder_decoder:
+            raise UserError(f"모델: 인코더가 있는 모델({model.config.model_type})은 infer_sum-0.py나 infer_sum-1.py로 "
+                            "요약합니다.")
+        tokenizer = copy.deepcopy(tokenizer)  # whose template may become another
+        lacking = use_format(tokenizer, format)
+        if lacking:
+            raise UserError(f"format: 이 모델은 대화 템플릿의 {lacking[0]} 토큰을 배우지 않았습니다. train_sum-2.py로 "
+                            "학습하거나, --format instruction으로 실행하세요.")
+        super().__init__(model, tokenizer, device, engine)
+        self.system, self.truncate = system, truncate
+        self.encoder_max_len = min(encoder_max_len, max_positions(model.config) or encoder_max_len)
+
+    @classmethod
+    def from_arguments(cls, args, examples: Sequence[DialogueExample]) -> Predictor:
+        """Of the arguments of ``infer_sum-2.py``. The ``examples`` are checked before anything is written.
+
+        Raises:
+            UserError: some are too long, and ``args.truncate`` is false.
+        """
+        plain = generation.Predictor.from_pretrained(
+            args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
+        predictor = cls(plain.model, plain.tokenizer, engine=plain.engine, format=args.format, system=args.system,
+                        encoder_max_len=args.encoder_max_len, truncate=args.truncate)
+        cuts = {}
+        for example in examples:
+            whole, ids = predictor._prompt(example.dialogue, example.place)
+            if len(ids) < len(whole):
+                cuts[example.place] = (len(whole) - len(ids), 0)
+        tell_cuts(cuts, ("encoder_max_len",), args.truncate)
+        return predictor
+
+    @property
+    def _new_tokens(self) -> int:
+        return min(NEW_TOKENS, (max_positions(self.model.config) or math.inf) // 2)
+
+    def _prompt(self, dialogue: str, place: str) -> tuple[list[int], list[int]]:
+        """The token ids that ask for the summary of a ``dialogue``, all of them and those that fit.
+
+        Raises:
+            UserError: what is asked leaves no room for the dialogue.
+        """
+        *before, _ = asked(self.tokenizer, dialogue, ".", place, self.system).messages
+        check_messages(before, special_tokens(self.tokenizer).values(), place)
+        whole = encode(self.tokenizer, render(self.tokenizer, before))
+        ids = whole if len(whole) <= self.encoder_max_len else cut_text(
+            self.tokenizer, before, dialogue, self.encoder_max_len)
+        if len(ids) > self.encoder_max_len:
+            raise UserError(f"encoder_max_len: 지시만 {len(ids) - 1:,}토큰이라 {len(ids):,} 이상이어야 하는데 "
+                            f"{self.encoder_max_len:,}입니다.")
+        return whole, ids
+
+    def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
+        place = "dialogue" if number is None else f"dialogues {number}번째"
+        if not isinstance(prompt, str):
+            raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
+        check_text(place, prompt)
+        whole, ids = self._prompt(clean_dialogue(compose(prompt), place), place)
+        if len(ids) < len(whole) and not self.truncate:
+            raise UserError(f"{place}: 프롬프트가 {len(whole):,}토큰이라 encoder_max_len({self.encoder_max_len})보다 "
+                            "깁니다. 줄이거나, 앞을 잘라도 된다면 truncate=True로 하세요.")
+        new = None if self._counts_prompt(options) else options.max_new_tokens or self._new_tokens
+        return prompt_ids(self.model.config, self.tokenizer, ids, options.max_length, new)  # which checks the lengths
+
+    def _sample(self, prompt, before: list[int], new: list[int], ended: bool, whole_sentences: bool) -> Sample:
+        sample = super()._sample(before, before, new, ended, whole_sentences)
+        text = " ".join(sample.text.split())
+        return Sample(text, ended, text)
