@@ -161,7 +161,7 @@ def test_other_failures_have_the_form_too():
     full = client.post("/v1/completions", json={"prompt": "가"})
     assert (full.status_code, full.get_json()["error"]["type"]) == (429, "rate_limit_error")
     assert full.headers["Retry-After"]
-    assert client.get("/v1/chat/completions").get_json()["error"]["code"] == 404
+    assert client.get("/v1/embeddings").get_json()["error"]["code"] == 404
     assert client.get("/v1/completions").get_json()["error"]["code"] == 405
     assert client.post("/v1/completions", data="{", content_type="application/json").get_json()["error"]["code"] == 400
     assert client.post("/v1/completions", data="가").get_json()["error"]["code"] == 415

@@ -10,20 +10,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psutil
-from echo import echo_service
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from test_chat_completions import talking_service
 
 from ratsnlp.nlpbook.generation import load_pretrained
+from ratsnlp.nlpbook.generation.chat import use_instruction_template
+from ratsnlp.nlpbook.serving import chat_completions
 from ratsnlp.nlpbook.serving.app import get_web_service_app
+from ratsnlp.nlpbook.serving.chat_completions import chat_fields
 from ratsnlp.nlpbook.serving.completions import REFUSED, completion_fields
 from ratsnlp.nlpbook.serving.service import GenerationService
 
-PATHS = ("/api", "/api/stream", "/v1/completions")
+PATHS = ("/api", "/api/stream", "/v1/completions", "/v1/chat/completions")
 SECONDS = 10.0  # that an answer may take
 LEAKS = re.compile(r"Traceback|File \"|\.py\b|site-packages|werkzeug|flask|python|torch|object at 0x|[a-z]Error\b")
 
-service = echo_service(places=16)
+service = talking_service(places=16)
 texts = st.text(st.characters(), max_size=30)  # lone surrogates among them
 numbers = st.one_of(
     st.integers(-2, 70), st.floats(0, 2), st.integers(), st.floats(), st.sampled_from([10**400, -0.0, 1e308, 2**63]))
@@ -33,13 +36,20 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=8)
 prompts = texts | st.lists(st.integers(-1, 1300), max_size=5) | st.lists(texts, max_size=3)
 known = completion_fields(service) | service.fields
+asked = chat_fields(service)
 names = st.sampled_from([*known, "model", "stop", "stream_options", *REFUSED])
+names_of_chat = st.sampled_from([*asked, "model", "stop", "stream_options", *chat_completions.REFUSED])
+parts = st.fixed_dictionaries({"type": st.just("text") | values, "text": texts | values})
+messages = st.fixed_dictionaries({
+    "role": st.sampled_from(["user", "user", "system", "developer", "assistant", "tool"]) | values,
+    "content": texts | st.lists(parts | values, max_size=3) | values})
 
 
 @st.composite
-def sound(draw):
+def sound(draw, known=known, to_chat=False):
     """What is nearly always accepted: a few knobs within their bounds."""
-    body = {"prompt": draw(st.text(min_size=1, max_size=20) | st.sampled_from(["영화", "\u200b", "\u1112", "🎬"]))}
+    text = draw(st.text(min_size=1, max_size=20) | st.sampled_from(["영화", "\u200b", "\u1112", "🎬"]))
+    body = {"messages": [{"role": "user", "content": text}]} if to_chat else {"prompt": text}
     for name in draw(st.lists(st.sampled_from(list(known)), max_size=3)):
         least, most = known[name].metadata.get("minimum", 0), known[name].metadata.get("maximum", 1)
         within = {bool: st.booleans(), int: st.integers(least, min(most, 70)), float: st.floats(least, most),
@@ -49,7 +59,9 @@ def sound(draw):
 
 
 hostile = st.builds(dict, st.dictionaries(names | texts, values, max_size=5), prompt=prompts | values)
-objects = sound() | sound() | hostile | values
+hostile_chat = st.builds(dict, st.dictionaries(names_of_chat | texts, values, max_size=5),
+                         messages=st.lists(messages | values, max_size=4) | values)
+objects = sound() | sound() | hostile | sound(asked, True) | sound(asked, True) | hostile_chat | values
 written = objects.map(lambda value: json.dumps(value).encode())  # with NaN, Infinity, and surrogates as escapes
 broken = st.builds(lambda data, place, more, cut: data[: place % len(data)] + more + data[place % len(data) + cut :],
                    written, st.integers(0, 200), st.binary(max_size=3), st.integers(0, 3))
@@ -67,7 +79,11 @@ EXTREMES = [
     *(json.dumps(value).encode() for value in (
         {f"a{number}": number for number in range(5000)}, {"prompt": "가" * 10_000}, {"prompt": ["가"] * 10_000},
         {"prompt": [5] * 10_000}, {"prompt": "가", "stop": "a" * 50_000}, {"prompt": "\u0301\u1112"},
-        {"prompt": "가", "a\nb\u2028c\x1b[31m": 1}, {"prompt": "가", "prefix": [5] * 10_000}))]
+        {"prompt": "가", "a\nb\u2028c\x1b[31m": 1}, {"prompt": "가", "prefix": [5] * 10_000},
+        *({"messages": [{"role": "user", "content": content}] * times} for content, times in (
+            ("가" * 10_000, 1), ("가", 900), ([{"type": "text", "text": "가"}] * 900, 1), ([[]] * 9000, 1),
+            ("\u0301\u1112\ud800", 1), ("\x00\u2028\x1b[31m", 1))), {"messages": [[]] * 9000},
+        {"messages": [{"role": "a\nb\u2028c\x1b[31m" * 9, "content": "가"}]}))]
 
 
 def send(client, path: str, data: bytes, kind: str) -> int:
@@ -133,7 +149,7 @@ def left_behind(service) -> tuple[int, int, int]:
 
 def test_ten_thousand_requests_to_an_echo():
     app, seen = get_web_service_app(service), Counter()
-    sent = fuzz(app, 1700, seen)
+    sent = fuzz(app, 1300, seen)
     assert min(seen[200], seen[400], seen[415]) > 500, seen
     before = left_behind(service)
     with ThreadPoolExecutor(8) as pool:
@@ -146,10 +162,12 @@ def test_ten_thousand_requests_to_an_echo():
 
 
 def test_some_hundreds_to_a_model(tiny_folder):
-    with_model, seen = GenerationService(*load_pretrained(str(tiny_folder))), Counter()
+    model, tokenizer = load_pretrained(str(tiny_folder))
+    use_instruction_template(tokenizer)
+    with_model, seen = GenerationService(model, tokenizer), Counter()
     beams = with_model.fields["num_beams"]
     with_model.fields["num_beams"] = replace(beams, metadata=beams.metadata | {"maximum": 4})  # 64 take a second
-    fuzz(get_web_service_app(with_model), 60, seen)
+    fuzz(get_web_service_app(with_model), 180, seen)
     assert min(seen[200], seen[400]) > 60, seen
     left_behind(with_model)
     with_model.close()

@@ -12,23 +12,29 @@ import schemathesis
 from echo import POSITIONS, VOCABULARY, echo_service
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
+from test_chat_completions import talking_service
 
 from ratsnlp.nlpbook.generation import DecodingOptions, load_pretrained
+from ratsnlp.nlpbook.generation.chat import use_instruction_template
 from ratsnlp.nlpbook.serving.app import get_web_service_app
+from ratsnlp.nlpbook.serving.chat_completions import chat_fields
 from ratsnlp.nlpbook.serving.completions import completion_fields
 from ratsnlp.nlpbook.serving.openapi import description
 from ratsnlp.nlpbook.serving.requests import NUMERIC, request_fields
 from ratsnlp.nlpbook.serving.service import GenerationService
 
-# JSON Schema cannot say that min_length is at most max_length, that the prompt leaves room, or that a number in a
-# string is in its bounds: such a request keeps to the document and is a 400 all the same.
+# JSON Schema cannot say that min_length is at most max_length, that the prompt leaves room, that the last message is a
+# user's, or that a number in a string is in its bounds: such a request keeps to the document and is a 400 all the same.
 CHECKS = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400"]}}
 BEYOND_JSON_SCHEMA = (
     r"min_\w+: max_\w+\(N\) 이하|.*max_\w+\(N\)에 이어 쓸 자리|.*최대 길이\(N토큰\)|prefix: 쓸 수 있는 새 토큰|"
     "n: 프롬프트 N개")
 
-service = echo_service()
+service = talking_service()
 app = get_web_service_app(service)
+
+POSTS = dict.fromkeys(("/api", "/api/stream", "/v1/completions"), {"prompt": "영화"}) | {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "영화"}]}}
 
 
 def described(app, checks=CHECKS):
@@ -69,13 +75,15 @@ def test_the_app_keeps_to_the_document(case):
 
 
 def test_a_real_model_keeps_to_it_too(tiny_folder):
-    real = GenerationService(*load_pretrained(str(tiny_folder)))
+    model, tokenizer = load_pretrained(str(tiny_folder))
+    use_instruction_template(tokenizer)
+    real = GenerationService(model, tokenizer)
     for name in ("num_beams", "top_k"):  # of which many take a second, beams and candidates of contrastive search
         field = real.fields[name]
         real.fields[name] = replace(field, metadata=field.metadata | {"maximum": 8})
     real_app, seen = get_web_service_app(real), Counter()
     of_it = described(real_app)
-    for path in ("/api", "/api/stream", "/v1/completions"):
+    for path in POSTS:
         for mode in GenerationMode:
             send_all(of_it[path]["POST"], mode, 12,
                      lambda case, mode=mode: seen.update([(mode.value, case.call_and_validate().status_code)]))
@@ -106,12 +114,12 @@ EXAMPLES = [
 
 def test_a_server_that_is_busy_or_ending_keeps_to_it():
     may_be_503 = {"not_a_server_error": {"expected-statuses": ["2xx", "429", "503"]}}
-    ending = echo_service()
+    ending = talking_service()
     ending.close()
-    for other, status in ((echo_service(places=0), 429), (ending, 503)):
+    for other, status in ((talking_service(places=0), 429), (ending, 503)):
         document = described(get_web_service_app(other), may_be_503)
-        for path in ("/api", "/api/stream", "/v1/completions"):
-            answer = document[path]["POST"].Case(body={"prompt": "영화"}).call_and_validate()
+        for path, body in POSTS.items():
+            answer = document[path]["POST"].Case(body=body).call_and_validate()
             assert answer.status_code == status
             assert ("retry-after" in answer.headers) == (status == 429)
         assert document["/ready"]["GET"].Case().call_and_validate().status_code == 503
@@ -124,11 +132,18 @@ def test_the_document_allows_what_the_server_takes(body, allowed, document):
     assert jsonschema_rs.is_valid(schema, {"prompt": "영화"} | body) == allowed
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/stream", "/v1/completions"])
+def test_without_a_chat_template_a_conversation_is_a_400():
+    without = described(get_web_service_app(echo_service()))["/v1/chat/completions"]["POST"]
+    assert without.Case(body=POSTS["/v1/chat/completions"]).call_and_validate().status_code == 400
+
+
+@pytest.mark.parametrize("path", POSTS)
 def test_what_the_document_allows_is_nearly_always_taken(path, document):
-    """Of requests whose numbers are numbers. What is refused is what JSON Schema cannot say."""
-    for name in ("Request", "CompletionRequest"):
-        for schema in document["components"]["schemas"][name]["properties"].values():
+    """Of requests whose numbers are numbers, and messages a user's. What is refused is what JSON Schema cannot say."""
+    schemas = document["components"]["schemas"]
+    schemas["ChatRequest"]["properties"]["messages"]["items"]["properties"]["role"] = {"const": "user"}
+    for name in ("Request", "CompletionRequest", "ChatRequest"):
+        for schema in schemas[name]["properties"].values():
             if "anyOf" in schema:
                 schema["anyOf"] = [kind for kind in schema["anyOf"] if NUMERIC not in kind.get("pattern", "")]
     numbers, answers = schemathesis.openapi.from_dict(document), []
@@ -170,12 +185,13 @@ def test_it_has_each_knob_with_its_bounds(document):
         assert bounds.get("maximum") == field.metadata.get("maximum")
         assert bounds.get("exclusiveMinimum") == field.metadata.get("above")
         assert bounds.get("minimum") == (0.01 if name == "temperature" else field.metadata.get("minimum"))
-    in_openai_form = document["components"]["schemas"]["CompletionRequest"]["properties"]
-    assert completion_fields(service).keys() < in_openai_form.keys()
-    assert in_openai_form["max_tokens"]["default"] == 16
+    for name, known in (("CompletionRequest", completion_fields), ("ChatRequest", chat_fields)):
+        in_openai_form = document["components"]["schemas"][name]["properties"]
+        assert known(service).keys() < in_openai_form.keys()
+        assert in_openai_form["max_tokens"].get("default") == (16 if name == "CompletionRequest" else None)
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/stream", "/v1/completions", "/", "/health", "/none"])
+@pytest.mark.parametrize("path", [*POSTS, "/", "/health", "/none"])
 @pytest.mark.parametrize("method", ["TRACE", "PUT", "DELETE", "PATCH", "QUERY", "OPTIONS", "HEAD", "GET"])
 def test_other_methods_are_told_which_there_are(path, method):
     answer = app.test_client().open(path, method=method)

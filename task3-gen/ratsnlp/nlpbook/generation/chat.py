@@ -36,7 +36,9 @@ _MARK = re.compile(r"<[^<>\s]+>")  # <|im_end|>, </s>
 
 
 def has_template(tokenizer: PreTrainedTokenizerFast) -> bool:
-    return bool(tokenizer.chat_template)
+    """Whether there is one; of several (for tools) the ``default``."""
+    return bool(tokenizer.chat_template) and (
+        isinstance(tokenizer.chat_template, str) or "default" in tokenizer.chat_template)
 
 
 def is_instruction(tokenizer: PreTrainedTokenizerFast) -> bool:
@@ -145,7 +147,7 @@ def end_of_answer(tokenizer: PreTrainedTokenizerFast) -> int:
         UserError: there is none, so that nothing would tell that an answer has ended.
     """
     rendered = render(tokenizer, _SHORT, answering=False)
-    ids = encode(tokenizer, rendered[rendered.rindex("나") + 1 :].strip())
+    ids = encode(tokenizer, rendered.rpartition(_SHORT[1]["content"])[2].strip())
     if not ids or ids[0] not in {tokenizer.eos_token_id, *special_tokens(tokenizer)}:
         raise UserError("대화 템플릿: 답변의 끝을 알리는 토큰이 없습니다. --format instruction으로 학습하세요.")
     return ids[0]

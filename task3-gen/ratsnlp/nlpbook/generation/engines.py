@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..files import check_writable, whole_folder, write_json
 from ..paths import BUNDLED_MODELS, OUTPUT
 from ..training.fingerprints import weights_sha256
+from .chat import ends_of
 from .options import HIDDEN_TOP_K, SAMPLING, DecodingOptions
 
 COMPUTE_TYPES = ("float32", "int8")
@@ -68,7 +69,7 @@ class Ctranslate2:
             raise UserError(
                 "engine: ctranslate2가 설치되어 있지 않습니다. "
                 "python -m pip install -r requirements-ctranslate2.txt로 설치하세요.") from error
-        self.tokenizer, self.ids = tokenizer, _vocabulary(model, tokenizer)
+        self.tokenizer, self.ids, self.ends = tokenizer, _vocabulary(model, tokenizer), ends_of(model, tokenizer)
         _check_own_settings(model, always_named)
         _convert(model, tokenizer, folder)
         if seed is not None:
@@ -102,7 +103,7 @@ class Ctranslate2:
             results = self.generator.generate_batch(
                 [self.tokenizer.convert_ids_to_tokens(prompts[row]) for row in rows],
                 max_length=options.max_new_tokens, min_length=options.min_new_tokens or 0, return_end_token=True,
-                include_prompt_in_result=False, **sampling)
+                end_token=self.ends, include_prompt_in_result=False, **sampling)
             written |= {row: result.sequences_ids[0] for row, result in zip(rows, results, strict=True)}
         return [written[row] for row in range(len(prompts))]
 
@@ -119,8 +120,8 @@ class Ctranslate2:
 
         self.generator.generate_batch(
             list(map(self.tokenizer.convert_ids_to_tokens, prompts)), max_length=max_length - first,
-            min_length=max(min_length - first, 0), return_end_token=True, include_prompt_in_result=False, callback=told,
-            **_sampling(options))
+            min_length=max(min_length - first, 0), return_end_token=True, end_token=self.ends,
+            include_prompt_in_result=False, callback=told, **_sampling(options))
 
 
 class Translator(Ctranslate2):

@@ -41,7 +41,7 @@ def get_web_service_app(inference_fn, template_folder=None, server_page="serve_g
 
     For a :class:`GenerationService`, many at a time, and there are ``POST /api/stream``, ``/api/logits``,
     ``/api/tokens``, ``GET /health``, ``/ready``, ``/metrics``, ``/openapi.json``, and in OpenAI's form
-    ``/v1/completions`` and ``/v1/models``.
+    ``/v1/completions``, ``/v1/chat/completions`` and ``/v1/models``.
 
     Args:
         inference_fn: takes ``prompt, min_length, max_length, top_p, top_k, repetition_penalty,
@@ -159,6 +159,7 @@ SIGN_OF_LIFE = ":\n\n"  # a comment: a proxy closes a stream that is silent
 def _add_service(app: Flask, service: GenerationService) -> None:
     from flask import Response, jsonify
 
+    from .chat_completions import add_chat_completions
     from .completions import add_completions
     from .metrics import CONTENT_TYPE
     from .openapi import description
@@ -212,3 +213,4 @@ def _add_service(app: Flask, service: GenerationService) -> None:
         return jsonify(description(service))
 
     add_completions(app, service)
+    add_chat_completions(app, service)

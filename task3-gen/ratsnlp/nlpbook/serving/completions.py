@@ -1,7 +1,8 @@
 """The API in OpenAI's form, as its clients and the engines know it: the continuation only.
 
 What is known is checked as elsewhere; what is not known is passed over, as the engines do. What OpenAI knows and this
-server cannot do is an error where it would change the text.
+server cannot do is an error where it would change the text. What conversations (:mod:`.chat_completions`) have in
+common with texts stands here too.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..argument_groups import MAX_SEED
 from ..errors import UserError
@@ -64,67 +65,81 @@ def completion_fields(service: GenerationService) -> dict[str, RequestField]:
 
 @dataclass
 class Completion:
-    """One request: its texts' jobs, one prompt's after the other's."""
+    """One request: ``n`` texts for each prompt, one prompt's after the other's."""
 
     requests: list[Request]
-    prompts: list[str]  # of each job
+    n: int
     stop: list[str]
-    logprobs: int | None
-    echo: bool
+    logprobs: int | None  # of how many candidates; None where none are asked for
     stream: bool
     include_usage: bool
-    id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    echo: bool = False
 
 
 @contextmanager
-def own_names() -> Iterator[None]:
-    """While it lasts, errors name fields as this API does."""
+def own_names(length: str = "max_tokens") -> Iterator[None]:
+    """While it lasts, errors name fields as this API does; ``length`` is its name of ``max_new_tokens``."""
     try:
         yield
     except UserError as error:
-        names = {name: own for own, name in OWN_NAMES.items()} | {"steps": "logprobs"}
-        raise UserError(re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], str(error))) from error
+        names = {"max_new_tokens": length, "min_new_tokens": "min_tokens", "steps": "logprobs"}
+        raise type(error)(re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], str(error),
+                                 flags=re.ASCII)) from error  # a Korean particle is no part of the name
 
 
-def read_completion(body: Any, service: GenerationService, known: dict[str, RequestField]) -> Completion:
-    """``known`` are the :func:`completion_fields`.
+def read_body(body: dict, service: GenerationService, known: dict[str, RequestField],
+              refused: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``body`` without null, which clients send for unset, and the values that it has for ``known`` fields. Of
+    ``refused`` it may name none but with the value that changes nothing.
 
     Raises:
         UserError: naming the field, the bound and the value.
         NotFound: it asks for another model.
     """
-    body = {name: value for name, value in check_body(body).items() if value is not None}  # clients send null for unset
+    body = {name: value for name, value in body.items() if value is not None}
     values = read_known(body, known)
     name = service.engine.model_name
     if body.get("model", name) != name:
         raise NotFound(f"model: 이 서버의 모델은 {name}입니다.")
-    for other, off in REFUSED.items():
+    for other, off in refused.items():
         if isinstance(value := body.get(other, off), bool) or value != off:
             raise UserError(f"{other}: 이 서버에 없는 기능입니다. 빼고 보내세요.")
-    n, logprobs, echo, stream = (values.pop(each, known[each].default) for each in ("n", "logprobs", "echo", "stream"))
-    if echo and logprobs is not None:
-        raise UserError("echo: logprobs와 함께 쓸 수 없습니다.")
-    if logprobs is not None and not service.engine.has_steps:
-        raise UserError(f"logprobs: {service.engine.name} 엔진에는 없습니다.")
-    if values.get("top_k") == -1:
-        values["top_k"] = 0
+    return body, values
+
+
+def make_completion(body: dict, values: dict[str, Any], service: GenerationService,
+                    prompts: list[tuple[str, tuple[int, ...]]], logprobs: int | None, echo: bool = False) -> Completion:
+    """The request for texts behind ``prompts``: each a text, or token ids. ``body`` and ``values`` are what
+    :func:`read_body` gave, the latter without what is this API's own. Raises UserError as that does."""
     values = {OWN_NAMES.get(each, each): value for each, value in values.items()}
-    if "max_length" not in values:
-        values = {"max_new_tokens": DEFAULTS["max_new_tokens"]} | values
-    prompts = _prompts(body.get("prompt"), service.engine.vocabulary)
+    n, stream, seed = values.pop("n", 1), values.pop("stream", False), values.pop("seed", None)
     if len(prompts) * n > MOST:
         raise UserError(f"n: 프롬프트 {len(prompts)}개에 {n}개씩이면 한 번에 쓸 수 있는 {MOST}개를 넘습니다.")
-    seed, steps, requests = values.pop("seed", None), 0 if logprobs is None else max(logprobs, 1), []
+    if logprobs is not None and not service.engine.has_steps:
+        raise UserError(f"logprobs: {service.engine.name} 엔진에는 없습니다.")
     service.check_seed(seed)
+    if values.get("top_k") == -1:
+        values["top_k"] = 0
     options = complete_options(values, book_defaults(service.fields) | OFF)
-    for prompt in prompts:
-        text, ids = (prompt, ()) if isinstance(prompt, str) else (service.tokenizer.decode(prompt), tuple(prompt))
+    steps, requests = 0 if logprobs is None else max(logprobs, 1), []
+    for text, ids in prompts:
         first = fresh_seed() if seed is None else seed
         requests += [Request(text, options, (first + copy) % (MAX_SEED + 1), steps=steps, prompt_ids=ids)
                      for copy in range(n)]
-    return Completion(requests, [request.prompt for request in requests], _stops(body.get("stop")), logprobs, echo,
-                      stream, _include_usage(body, stream))
+    return Completion(requests, n, _stops(body.get("stop")), logprobs, stream, _include_usage(body, stream), echo)
+
+
+def read_completion(body: Any, service: GenerationService, known: dict[str, RequestField]) -> Completion:
+    """``known`` are the :func:`completion_fields`. Raises as :func:`read_body` does."""
+    body, values = read_body(check_body(body), service, known, REFUSED)
+    logprobs, echo = values.pop("logprobs", None), values.pop("echo", False)
+    if echo and logprobs is not None:
+        raise UserError("echo: logprobs와 함께 쓸 수 없습니다.")
+    if "max_length" not in values:
+        values = {"max_tokens": DEFAULTS["max_new_tokens"]} | values
+    prompts = [(prompt, ()) if isinstance(prompt, str) else (service.tokenizer.decode(prompt), tuple(prompt))
+               for prompt in _prompts(body.get("prompt"), service.engine.vocabulary)]
+    return make_completion(body, values, service, prompts, logprobs, echo)
 
 
 def _prompts(prompt, vocabulary: int) -> list[str] | list[list[int]]:
@@ -162,16 +177,59 @@ def _include_usage(body: dict, stream: bool) -> bool:
 
 
 class Choice:
-    """One text as it is written: :meth:`parts`, up to a stop sequence, and why it ended."""
+    """One text as it is written, and why it ended. In this form a part of it looks like the whole."""
 
-    def __init__(self, service: GenerationService, job: Job, completion: Completion, index: int):
-        self.service, self.job, self.completion, self.index = service, job, completion, index
+    id_prefix: ClassVar[str] = "cmpl-"
+    whole: ClassVar[str] = "text_completion"  # what the answer is called that holds it
+    chunk: ClassVar[str] = "text_completion"  # and each event of a stream
+
+    def __init__(self, service: GenerationService, completion: Completion, job: Job, index: int):
+        self.service, self.completion, self.job, self.index = service, completion, job, index
         self.finish_reason, self._offset = None, 0
 
     def parts(self, gone: Callable[[], bool]) -> Iterator[tuple[str, dict | None] | None]:
         """Parts of the text and their log-probabilities; None as a sign of life."""
         if self.completion.echo:
-            yield self.completion.prompts[self.index], None
+            yield self.job.request.prompt, None
+        for piece in self.pieces(gone):
+            yield piece and (piece[0], self.logprobs(piece[1]))
+
+    def answer(self, gone: Callable[[], bool]) -> dict[str, Any]:
+        """The whole, once it is written."""
+        parts = [part for part in self.parts(gone) if part]
+        return self.told("".join(text for text, _ in parts), _joined(parts), self.finish_reason)
+
+    def chunks(self, gone: Callable[[], bool]) -> Iterator[dict[str, Any] | None]:
+        """What a stream tells of it, the last with why it ended; None as a sign of life."""
+        for part in self.parts(gone):
+            yield part and self.told(*part)
+        yield self.told("", None, self.finish_reason)
+
+    def told(self, text: str, logprobs: dict | None, finish_reason: str | None = None) -> dict[str, Any]:
+        return {"index": self.index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
+
+    def logprobs(self, steps: list[dict]) -> dict | None:
+        if self.completion.logprobs is None:
+            return None
+        found = {"text_offset": [], "token_logprobs": [], "tokens": [], "top_logprobs": []}
+        for (_, text, logprob), top in map(self.scored, steps):
+            found["text_offset"].append(self._offset)
+            found["tokens"].append(text)
+            found["token_logprobs"].append(logprob)
+            found["top_logprobs"].append({text: logprob for _, text, logprob in top})
+            self._offset += len(text)
+        return found
+
+    def scored(self, step: dict) -> tuple[tuple[int, str, float], list[tuple[int, str, float]]]:
+        """Number, text and log-probability of the token, and of the likeliest candidates. An end has no text, as in
+        the answer."""
+        top = [(each["id"], each["text"], max(math.log(each["model"] or 1e-300), -9999.0))
+               for each in step["candidates"]]
+        number, text, logprob = next(each for each in top if each[0] == step["token"])
+        return (number, "" if number in self.service.engine.eos else text, logprob), top[: self.completion.logprobs]
+
+    def pieces(self, gone: Callable[[], bool]) -> Iterator[tuple[str, list[dict]] | None]:
+        """Parts of the text, up to a stop sequence, and their steps; None as a sign of life."""
         held, steps = "", []
         for part in self.service.events(self.job, gone):
             if part is None:
@@ -181,32 +239,17 @@ class Choice:
             ends = [place for stop in self.completion.stop if (place := held.find(stop)) >= 0]
             if ends:
                 self.finish_reason = "stop"
-                yield held[: min(ends)], self._logprobs(steps)
+                yield held[: min(ends)], steps
                 return
             ready = len(held) - max((size for stop in self.completion.stop
                                      for size in range(1, min(len(stop), len(held) + 1))
                                      if held.endswith(stop[:size])), default=0)
             if ready or steps and not held:
-                yield held[:ready], self._logprobs(steps)
+                yield held[:ready], steps
                 held, steps = held[ready:], []
         if held:
-            yield held, self._logprobs(steps)
+            yield held, steps
         self.finish_reason = self.job.finish_reason
-
-    def _logprobs(self, steps: list[dict]) -> dict | None:
-        if self.completion.logprobs is None:
-            return None
-        found = {"text_offset": [], "token_logprobs": [], "tokens": [], "top_logprobs": []}
-        for step in steps:
-            all_ = {each["id"]: (each["text"], max(math.log(each["model"] or 1e-300), -9999.0))
-                    for each in step["candidates"]}
-            top = list(all_.values())[: self.completion.logprobs]
-            found["text_offset"].append(self._offset)
-            found["tokens"].append("" if step["token"] in self.service.engine.eos else step["text"])  # as in the text
-            found["token_logprobs"].append(all_[step["token"]][1])
-            found["top_logprobs"].append(dict(top))
-            self._offset += len(found["tokens"][-1])
-        return found
 
 
 def add_completions(app: Flask, service: GenerationService) -> None:
@@ -224,45 +267,39 @@ def add_completions(app: Flask, service: GenerationService) -> None:
     def completions():
         with own_names():
             completion = read_completion(read_json(), service, known)
-        with own_names():
             jobs = service.submit_all(completion.requests, completion.stream)
-        choices = [Choice(service, job, completion, index) for index, job in enumerate(jobs)]
-        gone = client_is_gone()
-        if completion.stream:
-            return server_sent(_stream(service, completion, choices, gone), service, jobs)
-        told = []
-        try:
-            for choice in choices:
-                parts = [part for part in choice.parts(gone) if part]
-                told.append(_choice(choice, "".join(text for text, _ in parts), _joined(parts), choice.finish_reason))
-        finally:
-            for job in jobs:
-                service.worker.leave(job)
-        return jsonify(_body(service, completion, told) | {"usage": _usage(jobs)})
+        return answered(service, completion, jobs, Choice)
 
 
-def _stream(service, completion, choices, gone) -> Iterator[str]:
+def answered(service: GenerationService, completion: Completion, jobs: list[Job], form: type[Choice]):
+    """The response to ``completion``, whose ``jobs`` are under way, in that form."""
+    from flask import jsonify
+
+    choices = [form(service, completion, job, index) for index, job in enumerate(jobs)]
+    gone = client_is_gone()
+    head = {"id": f"{form.id_prefix}{secrets.token_hex(12)}", "object": form.whole, "created": int(time.time()),
+            "model": service.engine.model_name}
+    if completion.stream:
+        return server_sent(_stream(completion, choices, head | {"object": form.chunk}, gone), service, jobs)
+    try:
+        told = [choice.answer(gone) for choice in choices]
+    finally:
+        for job in jobs:
+            service.worker.leave(job)
+    return jsonify(head | {"choices": told, "usage": _usage(completion, jobs)})
+
+
+def _stream(completion: Completion, choices: list[Choice], head: dict, gone: Callable[[], bool]) -> Iterator[str]:
     usage = {"usage": None} if completion.include_usage else {}
     try:
         for choice in choices:
-            for part in choice.parts(gone):
-                yield SIGN_OF_LIFE if part is None else event(
-                    _body(service, completion, [_choice(choice, *part, None)]) | usage)
-            yield event(_body(service, completion, [_choice(choice, "", None, choice.finish_reason)]) | usage)
+            for told in choice.chunks(gone):
+                yield SIGN_OF_LIFE if told is None else event(head | {"choices": [told]} | usage)
         if completion.include_usage:
-            yield event(_body(service, completion, []) | {"usage": _usage([choice.job for choice in choices])})
+            yield event(head | {"choices": [], "usage": _usage(completion, [choice.job for choice in choices])})
         yield "data: [DONE]\n\n"
     except ServiceError as error:
         yield event(error_json("/v1/", error.status, str(error)))
-
-
-def _body(service, completion: Completion, choices: list[dict]) -> dict:
-    return {"id": completion.id, "object": "text_completion", "created": completion.created,
-            "model": service.engine.model_name, "choices": choices}
-
-
-def _choice(choice: Choice, text: str, logprobs: dict | None, finish_reason: str | None) -> dict:
-    return {"index": choice.index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
 def _joined(parts: list[tuple[str, dict | None]]) -> dict | None:
@@ -270,6 +307,7 @@ def _joined(parts: list[tuple[str, dict | None]]) -> dict | None:
     return {name: [each for one in found for each in one[name]] for name in found[0]} if found else None
 
 
-def _usage(jobs: list[Job]) -> dict:
-    prompt, new = sum(job.prompt_length for job in jobs), sum(job.new for job in jobs)
+def _usage(completion: Completion, jobs: list[Job]) -> dict:
+    """As OpenAI counts: a prompt once, however many texts follow it."""
+    prompt, new = sum(job.prompt_length for job in jobs[:: completion.n]), sum(job.new for job in jobs)
     return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}

@@ -7,6 +7,7 @@ import math
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ..errors import UserError
+from ..generation.chat import ends_of
 from ..generation.choosing import Choice, choose, prepare
 from ..generation.continuous import ContinuousBatch
 from ..generation.engines import Ctranslate2, engine_folder
@@ -30,13 +32,21 @@ from .jobs import Failed, Job, OutOfMemory
 if TYPE_CHECKING:
     from .jobs import Request
 
+NO_TEMPLATE = (
+    "model: 이 모델에는 대화 템플릿(chat_template)이 없어 대화에 답하지 못합니다. /v1/completions로 텍스트를 이어 "
+    "쓰거나, train.py의 --prompt_column과 --response_column으로 질문과 답변을 학습한 모델을 쓰세요.")
 MAX_ROWS = 32  # of a batch: more of them gain little, and each waits longer for its next token
 
 logger = logging.getLogger(__name__)
 
 
 class ModelEngine:
-    """What the engines of a model have in common."""
+    """What the engines of a model have in common.
+
+    Attributes:
+        eos: the tokens that end a text: the model's own, and that behind an answer where there is a chat template.
+        no_chat: why it answers no conversations; None where it does.
+    """
 
     def __init__(self, model, tokenizer, model_name: str):
         self.model, self.tokenizer, self.model_name = model, tokenizer, model_name
@@ -44,7 +54,12 @@ class ModelEngine:
         self.positions = max_positions(model.config)
         self.vocabulary = model.get_input_embeddings().num_embeddings
         eos = model.generation_config.eos_token_id
-        self.eos = eos if isinstance(eos, list) else [eos]
+        self.eos, self.no_chat = eos if isinstance(eos, list) else [eos], NO_TEMPLATE
+        if getattr(tokenizer, "chat_template", None):  # an engine of one's own may have a tokenizer without the name
+            try:
+                self.eos, self.no_chat = ends_of(model, tokenizer), None
+            except UserError as error:
+                self.no_chat = str(error)
 
     def close(self) -> None:
         """Called when no more requests will come."""
@@ -80,6 +95,8 @@ class TransformersEngine(ModelEngine):
 
     def __init__(self, model, tokenizer, model_name: str):
         super().__init__(model, tokenizer, model_name)
+        if self.no_chat is None:
+            self.model = model = ending_at(model, self.eos)
         self._training, self._threads = model.training, torch.get_num_threads()
         model.eval()
         # Half of the threads: with both of two cores, beside those of the requests, a step waits for its other half.
@@ -245,6 +262,14 @@ class Ctranslate2Engine(ModelEngine):
         least = (options.min_length or 0) if options.min_new_tokens is None else (
             job.prompt_length + options.min_new_tokens if options.min_new_tokens else 0)
         return options.draws, options.temperature, options.top_k, options.top_p, min(least, job.max_length)
+
+
+def ending_at(model, eos: list[int]):
+    """``model`` with ``eos`` among its settings: the same modules in another shell, for the caller's settings stay."""
+    model = copy(model)
+    model.generation_config = copy(model.generation_config)
+    model.generation_config.eos_token_id = eos
+    return model
 
 
 def begun(job: Job) -> Job:

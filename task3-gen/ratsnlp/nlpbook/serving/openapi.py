@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..generation.options import MAX_BEAMS, SAMPLING, SMALLEST_TEMPERATURE
 from .app import MAX_BODY
+from .chat_completions import REFUSED as CHAT_REFUSED
+from .chat_completions import TOO_LONG, chat_fields
 from .completions import MOST, REFUSED, completion_fields
 from .requests import MAX_TOKENS, NUMERIC
 
@@ -60,6 +62,10 @@ def description(service: GenerationService) -> dict[str, Any]:
             "/v1/completions": _post(
                 "complete", "이어 쓰기. stream이 true면 조각마다 data, 끝에 data: [DONE]",
                 _json("Completion") | _events("Chunk", "OpenaiError", last="[DONE]"), "CompletionRequest",
+                "OpenaiError", 404),
+            "/v1/chat/completions": _post(
+                "chat", "대화에 답하기(대화 템플릿이 없으면 400). stream이 true면 조각마다 data, 끝에 data: [DONE]",
+                _json("ChatCompletion") | _events("ChatChunk", "OpenaiError", last="[DONE]"), "ChatRequest",
                 "OpenaiError", 404)},
         "components": {"schemas": _requests(service) | _answers(service), "securitySchemes": SECURITY}}
 
@@ -135,6 +141,10 @@ def _given(name: str, schema: dict | None = None) -> dict:
     return {"required": [name], "properties": {name: schema or {"not": {"enum": ["", None]}}}}
 
 
+def _on(name: str) -> dict:
+    return _given(name, {"enum": [True, "true"]})
+
+
 def _apart(one: dict, *others: dict) -> dict:
     """That ``one`` does not go with any of the ``others``."""
     return {"not": {"allOf": [one, {"anyOf": list(others)}]}}
@@ -158,28 +168,42 @@ def _requests(service: GenerationService) -> dict[str, dict]:
     text, tokens = STRING | {"pattern": NOT_BLANK}, _array(token, minItems=1)
     fields = {name: _field(each) for name, each in service.fields.items()}
     steps, prefix = _given("steps", INTEGER | {"minimum": 1}), _given("prefix", _array({}, minItems=1))
-    in_openai_form = {name: _field(each, NULL) for name, each in completion_fields(service).items()} | {
-        "prompt": {"anyOf": [text, _array(text, minItems=1, maxItems=MOST), tokens,
-                             _array(tokens, minItems=1, maxItems=MOST)]},
-        "model": {"enum": [service.engine.model_name, None]},
-        "stop": {"anyOf": [STRING | {"minLength": 1}, _array(STRING | {"minLength": 1}, maxItems=4), NULL],
-                 "description": "이 텍스트가 나오면 그 앞에서 끝냅니다"},
-        "stream_options": {"anyOf": [{"type": "object", "properties": {"include_usage": BOOLEAN}}, NULL]},
-        **{name: {"enum": [off, None], "description": "이 서버에 없는 기능"} for name, off in REFUSED.items()}}
+    prompt = {"anyOf": [text, _array(text, minItems=1, maxItems=MOST), tokens,
+                        _array(tokens, minItems=1, maxItems=MOST)]}
+    part = {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": STRING}}
+    message = {"type": "object", "required": ["role", "content"], "properties": {
+        "role": {"enum": ["system", "developer", "user", "assistant"]},
+        "content": {"anyOf": [text, _array(part, contains={"properties": {"text": text}})]}}}
+    messages = _array(message, minItems=1, description="user의 메시지로 시작하고 끝납니다. system은 맨 앞에 한 번")
     return {
         "Request": _object({"prompt": text}, fields, allOf=[*_contradictions(), _apart(
             {"anyOf": [BEAMS, ALPHA]}, steps, prefix)]),
         "LogitsRequest": _object({"prompt": text}, {"prefix": fields["prefix"]}),
         "TokensRequest": _object({"ids": _array(token, maxItems=MAX_TOKENS)}),
         "StreamRequest": {"allOf": [_ref("Request"), {"not": BEAMS}, {"not": ALPHA}]},
-        "CompletionRequest": {
-            "type": "object", "required": ["prompt"], "properties": in_openai_form,
-            "description": "모르는 이름은 그냥 넘어갑니다",
-            "allOf": [*_contradictions(), _apart({"anyOf": [BEAMS, ALPHA]}, _given("logprobs"), _given(
-                          "stream", {"enum": [True, "true"]})),
-                      _apart(_given("echo", {"enum": [True, "true"]}), _given("logprobs")),
-                      _apart(_given("stream_options", {"type": "object", "minProperties": 1}),
-                             {"not": _given("stream", {"enum": [True, "true"]})})]}}
+        "CompletionRequest": _in_openai_form(
+            service, {"prompt": prompt}, completion_fields(service), REFUSED, _given("logprobs"),
+            _apart(_on("echo"), _given("logprobs"))),
+        "ChatRequest": _in_openai_form(
+            service, {"messages": messages}, chat_fields(service), CHAT_REFUSED, _on("logprobs"),
+            _apart(_given("top_logprobs", INTEGER | {"minimum": 1}), {"not": _on("logprobs")}))}
+
+
+def _in_openai_form(service: GenerationService, required: dict[str, dict], fields: dict[str, RequestField],
+                    refused: dict[str, Any], logprobs: dict, *apart: dict) -> dict:
+    """A request in OpenAI's form; ``logprobs`` is that they are asked for."""
+    filled = STRING | {"minLength": 1}
+    return {
+        "type": "object", "required": list(required), "description": "모르는 이름은 그냥 넘어갑니다",
+        "properties": required | {name: _field(each, NULL) for name, each in fields.items()} | {
+            "model": {"enum": [service.engine.model_name, None]},
+            "stop": {"anyOf": [filled, _array(filled, maxItems=4), NULL],
+                     "description": "이 텍스트가 나오면 그 앞에서 끝냅니다"},
+            "stream_options": {"anyOf": [{"type": "object", "properties": {"include_usage": BOOLEAN}}, NULL]},
+            **{name: {"enum": [None] if off is None else [off, None], "description": "이 서버에 없는 기능"}
+               for name, off in refused.items()}},
+        "allOf": [*_contradictions(), _apart({"anyOf": [BEAMS, ALPHA]}, logprobs, _on("stream")), *apart,
+                  _apart(_given("stream_options", {"type": "object", "minProperties": 1}), {"not": _on("stream")})]}
 
 
 def _answers(service: GenerationService) -> dict[str, dict]:
@@ -190,7 +214,11 @@ def _answers(service: GenerationService) -> dict[str, dict]:
     logprobs = _object({"text_offset": _array(COUNT), "tokens": _array(STRING), "token_logprobs": _array(NUMBER),
                         "top_logprobs": _array({"type": "object", "additionalProperties": NUMBER})})
     choice = {"index": COUNT, "text": STRING, "logprobs": _or_null(logprobs)}
-    completion = {"id": STRING, "object": {"const": "text_completion"}, "created": COUNT, "model": STRING}
+    token = {"token": STRING, "logprob": NUMBER, "bytes": _or_null(_array(COUNT | {"maximum": 255}))}
+    answer = {"index": COUNT, "logprobs": _or_null(_object({"content": _array(_ref("ChatToken"))}))}
+    completion, chat, chat_chunk = (
+        {"id": STRING, "object": {"const": name}, "created": COUNT, "model": STRING}
+        for name in ("text_completion", "chat.completion", "chat.completion.chunk"))
     usage = _object(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNT))
     return {
         "Text": _object(text | ({"seed": COUNT} if service.engine.has_seed else {}), {"steps": _array(_ref("Step"))}),
@@ -217,13 +245,21 @@ def _answers(service: GenerationService) -> dict[str, dict]:
         "Busy": {"anyOf": [_ref("Status"), _ref("Error")]},
         "Error": _object({"error": STRING | {"description": "무엇이 잘못되었는지"}, "result": STRING}),
         "OpenaiError": _object({"error": _object(
-            {"message": STRING, "type": STRING, "param": _or_null(STRING), "code": COUNT})}),
+            {"message": STRING, "type": STRING, "param": _or_null(STRING),
+             "code": {"anyOf": [COUNT, {"const": TOO_LONG, "description": "대화가 모델의 최대 길이를 넘음"}]}})}),
         "Models": _object({"object": {"const": "list"}, "data": _array(_object(
             {"id": STRING, "object": {"const": "model"}, "created": COUNT, "owned_by": STRING}))}),
         "Completion": _object(completion | {
             "choices": _array(_object(choice | {"finish_reason": finish_reason})), "usage": usage}),
         "Chunk": _object(completion | {"choices": _array(_object(
-            choice | {"finish_reason": _or_null(finish_reason)}))}, {"usage": _or_null(usage)})}
+            choice | {"finish_reason": _or_null(finish_reason)}))}, {"usage": _or_null(usage)}),
+        "ChatToken": _object(token | {"top_logprobs": _array(_object(token))}),
+        "ChatCompletion": _object(chat | {"choices": _array(_object(answer | {
+            "message": _object({"role": {"const": "assistant"}, "content": STRING, "refusal": NULL}),
+            "finish_reason": finish_reason})), "usage": usage}),
+        "ChatChunk": _object(chat_chunk | {"choices": _array(_object(answer | {
+            "delta": _object({}, {"role": {"const": "assistant"}, "content": STRING}),
+            "finish_reason": _or_null(finish_reason)}))}, {"usage": _or_null(usage)})}
 
 
 def _or_null(schema: dict) -> dict:

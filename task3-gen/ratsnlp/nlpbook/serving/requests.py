@@ -108,10 +108,10 @@ def are_token_ids(value: Any, most: int) -> bool:
         type(each) in (int, float) and 0 <= each <= most and each == int(each) for each in value)
 
 
-def check_body(body: Any) -> dict:
+def check_body(body: Any, example: str = '{"prompt": "안녕하세요"}') -> dict:
     """Raises UserError: it is no object of names and values."""
     if not isinstance(body, dict):
-        raise UserError('요청은 {"prompt": "안녕하세요"}처럼 이름과 값의 짝이어야 합니다.')
+        raise UserError(f"요청은 {example}처럼 이름과 값의 짝이어야 합니다.")
     return body
 
 
