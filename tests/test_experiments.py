@@ -158,7 +158,8 @@ def asked():
 
 @pytest.mark.parametrize("gpu", [True, False])
 @pytest.mark.parametrize("script", [
-    "train_gen-0", "train_gen-1", "train_gen-2", "train_gen-3", "train_sum-0", "train_sum-1", "infer_sum-1"])
+    "train_gen-0", "train_gen-1", "train_gen-2", "train_gen-3", "train_sum-0", "train_sum-1", "train_sum-2",
+    "train_sum-3", "infer_sum-1", "infer_sum-2", "infer_sum-3"])
 def test_the_file_of_a_script_has_exactly_its_settings(asked, monkeypatch, script, gpu):
     argument_class, own = asked(f"{script}.py", gpu)
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
@@ -177,7 +178,7 @@ def test_each_file_is_taken_by_the_script_in_its_comment(asked, load, file):
     argument_class, own = asked(script, False)
     assert named == file.name
     args = load(file, argument_class=argument_class, **own)
-    assert args.lora_r == (16 if "lora" in file.name else 0)
+    assert args.lora_r == (16 if "lora:" in file.read_text(encoding="utf-8") else 0)
 
 
 def test_a_mistake_in_a_file_ends_a_script_before_anything_is_loaded(tmp_path):
