@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ..devices import resolve_device
 from ..errors import UserError
 from ..files import whole_folder
 from ..paths import BUNDLED_MODELS
@@ -81,7 +82,7 @@ def add_adapter(model, tokenizer, args, words: Iterable[str] = (), new_tokens: I
     written = set(tokenizer.convert_tokens_to_ids(list(new_tokens)))
     config = lora_config(model, args, read, written)
     if args.qlora:
-        quantize(model, half_dtype(precision_of(args)) or torch.float32)
+        quantize(model, half_dtype(precision_of(args)) or torch.float32, resolve_device(args.device))
     inject(model, config)
     for parameter in model.parameters():
         if parameter.requires_grad or args.qlora and parameter.is_floating_point():
@@ -136,9 +137,10 @@ def inject(model, config):
             f"이름이어야 합니다: {', '.join(layers)} ({str(error).partition(chr(10))[0][:200]})") from error
 
 
-def quantize(model, compute_dtype: torch.dtype) -> None:
-    """Keep the matrices inside the layers of ``model`` as NF4 with double quantization; what they compute, they compute
-    in ``compute_dtype``.
+def quantize(model, compute_dtype: torch.dtype, device: str) -> None:
+    """Keep the matrices inside the layers of ``model`` as NF4 with double quantization, which is computed on ``device``
+    one by one (of 3 billion weights a CPU takes a minute or more); what they compute, they compute in
+    ``compute_dtype``. They stay where they are.
 
     Raises:
         UserError: bitsandbytes is not installed.
@@ -160,7 +162,7 @@ def quantize(model, compute_dtype: torch.dtype) -> None:
                 weight.shape[1], weight.shape[0], bias=layer.bias is not None, compute_dtype=compute_dtype,
                 quant_type="nf4", device="meta")
             small.weight = bitsandbytes.nn.Params4bit(
-                weight, requires_grad=False, quant_type="nf4", module=small).to(weight.device)
+                weight, requires_grad=False, quant_type="nf4", module=small).to(device).to(weight.device)
             small.bias = layer.bias
             small.support_avx512bf16_for_cpu = False  # else it repacks itself in a validation, and learns no more
             setattr(parent, name, small.train(layer.training))
