@@ -95,7 +95,8 @@ def check_eos_token(tokenizer: PreTrainedTokenizerFast) -> None:
     vocab, eos = tokenizer.get_vocab(), tokenizer.eos_token
     number = vocab.get(eos, len(tokenizer))
     # Llama's and Qwen's stand behind the vocabulary too, but not last, or in their chat template.
-    is_last = number >= len(tokenizer) - 1 and not (eos in vocab and eos in str(tokenizer.chat_template))
+    template = str(tokenizer.chat_template)
+    is_last = number >= len(tokenizer) - 1 and not (eos in vocab and (eos in template or "eos_token" in template))
     if number >= tokenizer.vocab_size and is_last:
         known = [token for token in EOS_TOKENS if vocab.get(token, tokenizer.vocab_size) < tokenizer.vocab_size]
         hint = f' 이 모델의 끝 토큰은 {known[0]}입니다: eos_token="{known[0]}"' if known else ""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -173,6 +174,9 @@ class GenerationTextArguments(ExperimentArguments, AdapterArguments, LoggingArgu
     format: str = argument(
         "auto", "질문과 답변을 적는 형식: chat(모델의 대화 템플릿), instruction(### Instruction, ### Response), "
         "auto(템플릿이 있으면 chat, 없으면 instruction)", choices=("auto", "chat", "instruction"), group="질문과 답변")
+    turns: int = argument(
+        1, "질문과 답변을 몇 개까지 무작위로 이은 대화도 함께 학습할지. 2 이상이면 지난 대화 뒤에서도 마지막 질문에 "
+        "답하도록 배웁니다", minimum=1, maximum=16, group="질문과 답변")
     truncate: bool = argument(
         False, "block_size보다 긴 질문의 앞과 답변의 뒤를 자릅니다. 없으면 알리고 멈춥니다", group="질문과 답변")
     special_tokens: tuple[str, ...] = argument((), "토크나이저에 추가할 특수 토큰들", text=True, group="모델")
@@ -213,12 +217,13 @@ class GenerationTextArguments(ExperimentArguments, AdapterArguments, LoggingArgu
         for name, other in (("prompt_column", "response_column"), ("response_column", "prompt_column")):
             if getattr(self, name) is None and getattr(self, other) is not None:
                 raise UserError(f"{name}: {other}({getattr(self, other)})과 함께 적어야 합니다.")
-        given = {name for name in ("system_column", "input_column", "format", "truncate", "text_column", "label_column")
+        of_columns = ("system_column", "input_column", "turns")
+        given = {name for name in (*of_columns, "format", "truncate", "text_column", "label_column")
                  if getattr(self, name) != getattr(GenerationTextArguments, name)}
         for name in sorted(given & {"text_column", "label_column"}):
             if self.prompt_column:
                 raise UserError(f"{name}: prompt_column과 함께 쓸 수 없습니다. 하나만 적으세요.")
-        for name in sorted(given & {"system_column", "input_column"}):
+        for name in sorted(given & {*of_columns}):
             if not self.prompt_column:
                 raise UserError(f"{name}: prompt_column, response_column과 함께 적어야 합니다.")
         for name in sorted(given & {"format", "truncate"}):
@@ -226,7 +231,7 @@ class GenerationTextArguments(ExperimentArguments, AdapterArguments, LoggingArgu
                 raise UserError(f"{name}: 질문과 답변을 학습할 때 씁니다. --prompt_column과 --response_column도 "
                                 "적으세요.")
 
-    @property
+    @cached_property
     def has_conversations(self) -> bool:
         """Whether it is questions and answers that are learnt."""
         return self.prompt_column is not None or holds_messages(self.dataset_path, self.text_column)

@@ -48,17 +48,17 @@ def read_conversations(path: str | Path, tokenizer: PreTrainedTokenizerFast, pro
     columns = {option: compose(name) for option, name in columns.items() if name is not None}
     for place, row in read_records(path):
         if columns:
-            values = {option: _value(place, row, option, name) for option, name in columns.items()}
+            values = {option: _value(place, row, option, name, special) for option, name in columns.items()}
             question, text = values["prompt_column"], values.get("input_column", "").strip()
             found = conversation(with_input(tokenizer, question.strip(), text) if text else question,
                                  values["response_column"], place, text, values.get("system_column", ""))
         else:
             found = _from_messages(place, row.get("messages"))
-        check_messages(found.messages, special, place)
+            check_messages(found.messages, special, place)
         yield found
 
 
-def _value(place: str, row: dict, option: str, name: str) -> str:
+def _value(place: str, row: dict, option: str, name: str, special: list[str]) -> str:
     if name not in row:
         raise UserError(f"{option}: {place}에 {name!r} 열이 없습니다. 있는 것: {', '.join(map(str, row))}")
     value = "" if row[name] is None and option in ("system_column", "input_column") else row[name]
@@ -67,6 +67,10 @@ def _value(place: str, row: dict, option: str, name: str) -> str:
     if not value.strip() and option in ("prompt_column", "response_column"):
         raise UserError(f"{place}: {name} 값이 비어 있습니다.")
     check_text(place, value)
+    for token in special:
+        if token in value:
+            raise UserError(f"{place}: {name} 값의 {token!r} 토큰은 이 모델에서 대화의 구조를 나타내므로 쓸 수 "
+                            "없습니다.")
     return value
 
 

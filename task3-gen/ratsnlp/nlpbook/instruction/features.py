@@ -70,20 +70,20 @@ def encode_turn(tokenizer: PreTrainedTokenizerFast, messages: Iterable[Message],
 
 def cut_text(tokenizer: PreTrainedTokenizerFast, messages: Iterable[Message], text: str, most: int) -> list[int]:
     """The prompt of ``messages``, cut down to ``most`` tokens at the beginning of the ``text`` that its last message
-    ends with: the instruction before it stays, and the end of the text. At least one of its tokens stays, and what is
-    left begins with a whole character."""
-    rendered = render(tokenizer, messages)
+    ends with: the instruction before it stays, and the end of the text. What is left of it is whole characters, of
+    which one at least stays."""
+    asked, rendered = (render(tokenizer, messages, answering) for answering in (False, True))
     encoding = tokenizer.backend_tokenizer.encode(rendered, add_special_tokens=False)
-    begins = rendered.rfind(text)
-    if begins < 0:  # the template has changed it
-        return encoding.ids
+    begins = asked.rfind(text) if rendered.startswith(asked) else -1
     inside = [place for place, (first, last) in enumerate(encoding.offsets)
               if first >= begins and begins < last <= begins + len(text)]
-    first, last = (inside or [0])[0], (inside or [0])[-1]
-    kept = min(first + max(len(encoding.ids) - most, 0), last)
-    while kept < last and encoding.offsets[kept][0] < encoding.offsets[kept - 1][1]:  # the rest of a character's bytes
-        kept += 1
-    return [*encoding.ids[:first], *encoding.ids[kept:]]
+    if begins < 0 or not inside:  # the template has changed it
+        return encoding.ids
+    whole = [place for place in inside  # not the rest of a character's bytes
+             if place == inside[0] or encoding.offsets[place][0] >= encoding.offsets[place - 1][1]]
+    least = inside[0] + len(encoding.ids) - most
+    kept = next((place for place in whole if place >= least), whole[-1])
+    return [*encoding.ids[: inside[0]], *encoding.ids[kept:]]
 
 
 def fit(tokenizer: PreTrainedTokenizerFast, conversation: Conversation, end: int, limits: Limits) -> Turn:
@@ -91,7 +91,7 @@ def fit(tokenizer: PreTrainedTokenizerFast, conversation: Conversation, end: int
     text, then the end of the answer, which then has none.
 
     Raises:
-        UserError: nothing of the answer, or of the text, would be left (naming its place).
+        UserError: nothing of the text would be left (naming its place).
     """
     messages = list(conversation.messages)
     turn = whole = encode_turn(tokenizer, messages, end)
@@ -105,12 +105,11 @@ def fit(tokenizer: PreTrainedTokenizerFast, conversation: Conversation, end: int
     prompt = turn.prompt
     if len(prompt) > min(limits.prompt, limits.both - len(answer)):
         prompt = cut_text(tokenizer, messages[:-1], conversation.text, min(limits.prompt, limits.both - len(answer)))
-    answer = answer[: max(limits.both - len(prompt), 0)]
-    if len(prompt) > limits.prompt or not answer:
+    if len(prompt) > limits.prompt:
         raise UserError(
             f"{limits.names[0]}: {conversation.place}의 질문에서 자를 수 없는 부분만 {len(prompt):,}토큰이라 "
-            f"{limits.both:,}토큰에 답변이 한 토큰도 들어가지 않습니다. {limits.names[0]} 값을 늘리거나 그 줄을 "
-            "줄이세요.")
+            f"{limits.prompt:,}토큰에 들어가지 않습니다. {limits.names[0]} 값을 늘리거나 그 줄을 줄이세요.")
+    answer = answer[: limits.both - len(prompt)]
     return Turn(prompt, answer, (len(whole.prompt) - len(prompt), len(whole.answer) - len(answer)))
 
 
@@ -163,8 +162,9 @@ class ConversationDataset(Dataset):
             for part in turns_of(conversation):
                 turn = fit(tokenizer, part, end, limits)
                 if any(turn.lost):
-                    before = cuts.get(conversation.place, (0, 0))
-                    cuts[conversation.place] = tuple(map(max, before, turn.lost))
+                    # Prompts share what they begin with; each answer is another.
+                    of_prompt, of_answers = cuts.get(conversation.place, (0, 0))
+                    cuts[conversation.place] = max(of_prompt, turn.lost[0]), of_answers + turn.lost[1]
                 if not row or turn.prompt[: len(row)] != row:
                     self.answers.append([])
                     self.rows.append(None)

@@ -63,9 +63,9 @@ class Predictor(generation.Predictor):
             args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
         predictor = cls(plain.model, plain.tokenizer, engine=plain.engine, format=args.format, system=args.system,
                         encoder_max_len=args.encoder_max_len, truncate=args.truncate)
-        cuts = {}
+        cuts, room = {}, predictor._room(predictor._options(args.generation))
         for example in examples:
-            whole, ids = predictor._prompt(example.dialogue, example.place)
+            whole, ids = predictor._prompt(example.dialogue, example.place, room)
             if len(ids) < len(whole):
                 cuts[example.place] = (len(whole) - len(ids), 0)
         tell_cuts(cuts, ("encoder_max_len",), args.truncate)
@@ -75,8 +75,9 @@ class Predictor(generation.Predictor):
     def _new_tokens(self) -> int:
         return min(NEW_TOKENS, (max_positions(self.model.config) or math.inf) // 2)
 
-    def _prompt(self, dialogue: str, place: str) -> tuple[list[int], list[int]]:
-        """The token ids that ask for the summary of a ``dialogue``, all of them and those that fit.
+    def _prompt(self, dialogue: str, place: str, room: int = 0) -> tuple[list[int], list[int]]:
+        """The token ids that ask for the summary of a ``dialogue``: all of them, and those that fit beside the
+        ``room`` for new ones.
 
         Raises:
             UserError: what is asked leaves no room for the dialogue.
@@ -84,11 +85,11 @@ class Predictor(generation.Predictor):
         *before, _ = asked(self.tokenizer, dialogue, ".", place, self.system).messages
         check_messages(before, special_tokens(self.tokenizer).values(), place)
         whole = encode(self.tokenizer, render(self.tokenizer, before))
-        ids = whole if len(whole) <= self.encoder_max_len else cut_text(
-            self.tokenizer, before, dialogue, self.encoder_max_len)
-        if len(ids) > self.encoder_max_len:
-            raise UserError(f"encoder_max_len: 지시만 {len(ids) - 1:,}토큰이라 {len(ids):,} 이상이어야 하는데 "
-                            f"{self.encoder_max_len:,}입니다.")
+        most = min(self.encoder_max_len, (max_positions(self.model.config) or math.inf) - room)
+        ids = whole if len(whole) <= most else cut_text(self.tokenizer, before, dialogue, most)
+        if len(ids) > most:
+            raise UserError(f"encoder_max_len: 지시와 대화의 끝 글자만 {len(ids):,}토큰이라 {len(ids):,} 이상이어야 "
+                            f"하는데 {most:,}입니다.")
         return whole, ids
 
     def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
@@ -96,12 +97,15 @@ class Predictor(generation.Predictor):
         if not isinstance(prompt, str):
             raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
         check_text(place, prompt)
-        whole, ids = self._prompt(clean_dialogue(compose(prompt), place), place)
+        whole, ids = self._prompt(clean_dialogue(compose(prompt), place), place, self._room(options))
         if len(ids) < len(whole) and not self.truncate:
             raise UserError(f"{place}: 프롬프트가 {len(whole):,}토큰이라 encoder_max_len({self.encoder_max_len})보다 "
                             "깁니다. 줄이거나, 앞을 잘라도 된다면 truncate=True로 하세요.")
-        new = None if self._counts_prompt(options) else options.max_new_tokens or self._new_tokens
-        return prompt_ids(self.model.config, self.tokenizer, ids, options.max_length, new)  # which checks the lengths
+        return prompt_ids(self.model.config, self.tokenizer, ids, options.max_length, self._room(options) or None)
+
+    def _room(self, options: DecodingOptions) -> int:
+        """How many new tokens ``options`` ask for; none where they count the prompt's as well."""
+        return 0 if self._counts_prompt(options) else options.max_new_tokens or self._new_tokens
 
     def _sample(self, prompt, before: list[int], new: list[int], ended: bool, whole_sentences: bool) -> Sample:
         sample = super()._sample(before, before, new, ended, whole_sentences)
