@@ -13,8 +13,13 @@ TEMPLATES = {
            "<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
     QWEN: "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['role'] == 'assistant' and "
           "loop.last %}<think>\n\n</think>\n\n{% endif %}{{ message['content'] }}<|im_end|>\n{% endfor %}"
-          "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is false %}<think>\n\n</think>\n\n"
-          "{% endif %}{% endif %}"}
+          "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is false %}"
+          "<think>\n\n</think>\n\n{% endif %}{% endif %}"}
+# How each parts a text into words, numbers of up to three digits or of one. Source: transformers 5.23,
+# convert_slow_tokenizer.py (tiktoken's) and models/qwen2/tokenization_qwen2.py.
+WORDS = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
+         r"\s+(?!\S)|\s+")
+DIGITS = {LLAMA: "{1,3}", QWEN: ""}
 SPECIAL = {
     LLAMA: ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>",
             "<|eot_id|>", "<|python_tag|>"],
@@ -23,11 +28,13 @@ SPECIAL = {
 
 def chat_tokenizer(name: str, lines: list[str], vocab_size: int = 1200):
     """A byte-level BPE with the special tokens beside its vocabulary; Llama's puts bos before each text."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(WORDS % DIGITS[name]), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(lines, trainers.BpeTrainer(
         vocab_size=vocab_size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))

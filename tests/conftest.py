@@ -18,6 +18,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 pytest.register_assert_rewrite("helpers")
+from chat_models import LLAMA, QWEN, save_chat_model  # noqa: E402
 from helpers import (  # noqa: E402
     HUB_NAMES,
     KOBART,
@@ -39,6 +40,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_addoption(parser):
     parser.addoption("--all-answers", action="store_true", help="실습의 답 목록을 전부 채점합니다(몇 분 걸립니다)")
+
+
+def snapshot_of(name: str) -> Path:
+    """The folder under HUB_HOME in which the hub's library looks for the model of this ``name``; not there yet."""
+    cache = HUB_HOME / "hub" / f"models--{name.replace('/', '--')}"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("0" * 40)
+    return cache / "snapshots" / ("0" * 40)
 
 
 @pytest.fixture(scope="session")
@@ -64,11 +73,8 @@ def hub() -> Path:
         "gpt_neox": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}}
     for name in HUB_NAMES.values():
         folder = name.replace("/", "--")
-        cache = HUB_HOME / "hub" / f"models--{folder}"
-        snapshot = cache / "snapshots" / ("0" * 40)
+        snapshot = snapshot_of(name)
         shutil.copytree(source / folder, snapshot)
-        (cache / "refs").mkdir()
-        (cache / "refs" / "main").write_text("0" * 40)
         if not (snapshot / "tokenizer.json").exists():  # Trinity's own is not at hand; KoGPT2's has as many tokens
             shutil.copy(source / "skt--kogpt2-base-v2" / "tokenizer.json", snapshot)
         fields = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
@@ -206,13 +212,22 @@ def kobart(tmp_path_factory) -> Path:
 
     lines = [line for made in made_dialogues(400, 7) for line in (*made.dialogue.splitlines(), made.summary)]
     tokenizer = kobart_tokenizer(lines)
-    cache = HUB_HOME / "hub" / f"models--{KOBART.replace('/', '--')}"
-    folder = cache / "snapshots" / ("0" * 40)
+    folder = snapshot_of(KOBART)
     save_kobart(folder, tokenizer, init_std=0.3)  # so that what it writes differs from dialogue to dialogue
     tokenizer.save_pretrained(folder)
-    (cache / "refs").mkdir()
-    (cache / "refs" / "main").write_text("0" * 40)
     return Path(shutil.copytree(folder, tmp_path_factory.mktemp("kobart"), dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="session")
+def chat_models() -> dict[str, Path]:
+    """Narrow random models in the shape of Llama 3.2 and Qwen3, under their names on the hub: the folder of each."""
+    from ratsnlp.nlpbook.summarization import made_dialogues
+
+    lines = [line for made in made_dialogues(400, 7) for line in (*made.dialogue.splitlines(), made.summary)]
+    folders = {name: snapshot_of(name) for name in (LLAMA, QWEN)}
+    for name, folder in folders.items():
+        save_chat_model(folder, name, lines)
+    return folders
 
 
 def sum_args_of(kobart: Path, dialogue_root: Path, out: Path, **changes):
