@@ -20,7 +20,9 @@ from ratsnlp.nlpbook.arguments import Flag, bounds, flags_by_heading  # noqa: E4
 
 FAMILIES = {  # heading: what the scripts do; N is the number of a model
     "train_gen-N.py": "모델을 영화 리뷰(NSMC)로 파인튜닝합니다.",
-    "train.py": "내 텍스트로 파인튜닝합니다. 옵션의 이름은 허깅페이스의 학습 스크립트와 같습니다.",
+    "train.py":
+        "내 텍스트로, 또는 질문과 답변으로 파인튜닝합니다. 옵션의 이름은 허깅페이스의 학습 스크립트와 같습니다. "
+        "질문과 답변은 [지시와 대화](instructions.md)에 있습니다.",
     "pretrain_gen-0.py": "토크나이저와 작은 GPT-2를 처음부터 만듭니다.",
     "infer_gen-N.py":
         "같은 문장을 여러 디코딩 설정으로 이어 쓰게 해서 비교합니다. "
@@ -29,8 +31,13 @@ FAMILIES = {  # heading: what the scripts do; N is the number of a model
         "자세한 것은 [디코딩](decoding.md)에 있습니다.",
     "generate.py": "프롬프트 하나, 또는 파일에 든 여러 개를 이어 씁니다.",
     "serve_gen-N.py": "파인튜닝한 모델을 웹 페이지와 API로 엽니다. 자세한 것은 [서버](serving.md)에 있습니다.",
-    "train_sum-N.py": "모델이 대화를 요약하도록 학습합니다. 자세한 것은 [대화 요약](summarization.md)에 있습니다.",
-    "infer_sum-N.py": "대화를 요약합니다. 사람의 요약이 있으면 ROUGE를 계산합니다.",
+    "train_sum-0.py, train_sum-1.py":
+        "모델이 대화를 요약하도록 학습합니다. 자세한 것은 [대화 요약](summarization.md)에 있습니다.",
+    "infer_sum-0.py, infer_sum-1.py": "대화를 요약합니다. 사람의 요약이 있으면 ROUGE를 계산합니다.",
+    "train_sum-2.py, train_sum-3.py":
+        "큰 언어 모델이 지시를 따라 대화를 요약하도록 학습합니다. "
+        "자세한 것은 [지시와 대화](instructions.md)에 있습니다.",
+    "infer_sum-2.py, infer_sum-3.py": "큰 언어 모델에게 지시해 대화를 요약합니다.",
     "eval_gen.py": "모델을 평가해 보고서를 남깁니다.",
     "compare_gen.py": "파인튜닝 전과 후의 모델을 비교합니다.",
     "topic_overlap.py": "더 알아보기: BLEU, chrF, ROUGE로 생성한 텍스트를 사람의 리뷰와 비교합니다.",
@@ -161,7 +168,7 @@ def page() -> str:
         return f"[{heading}](#{slug}{f'-{slugs[slug] - 1}' if slugs[slug] > 1 else ''})"
 
     for family, does in FAMILIES.items():
-        scripts = sorted(path.name for path in SCRIPTS.glob(family.replace("N", "[0-9]")))
+        scripts = sorted(path.name for name in family.split(", ") for path in SCRIPTS.glob(name.replace("N", "[0-9]")))
         groups, varying = merged(scripts)
         own, links, elsewhere, others, tables = link(family), [], {}, [], []
         for heading, rows in groups.items():
