@@ -22,9 +22,9 @@ BEHIND = {"llama3": "", "llama3_2": "", "qwen3": "\n"}  # what they write behind
 THINKING = "<think>\n\n</think>\n\n"
 SETTINGS = {"enable_thinking": False, "date_string": DATE}
 PIECES = (
-    "안녕하세요", "내일 3시에 만나요.", "😀", "👩‍👩‍👧", "\n", "\n\n", " ", "New York에서", "ㅋㅋㅋ", "1,234,567원",
-    "…", "?!", "그래서", "한글과 ", "def f(x):\n    return x", "“따옴표”", "#Person1#: 네.\n#Person2#: 아니요.", "뷁쀍", "a",
-    "3.14", "'s", "\t", "漢字")
+    "안녕하세요", "내일 3시에 만나요.", "😀", "👩‍👩‍👧", "\n", "\n\n", " ", "New York에서", "ㅋㅋㅋ",
+    "1,234,567원", "…", "?!", "그래서", "한글과 ", "def f(x):\n    return x", "“따옴표”",
+    "#Person1#: 네.\n#Person2#: 아니요.", "뷁쀍", "a", "3.14", "'s", "\t", "漢字")
 LIMITS = Limits(4096, 4096, 8192, ("encoder_max_len", "decoder_max_len"))
 
 

@@ -319,7 +319,8 @@ def taught(file, out, model: str, *flags):
 def test_a_base_model_learns_to_answer(questions, tmp_path):
     out = tmp_path / "out"
     done = taught(questions / "questions.csv", out, "kogpt-mini", *COLUMNS)
-    assert re.search(r"대화 36개, 토큰 [\d,]+개, 그중 답변 [\d,]+개: 대화 34개로 학습하고 2개로 평가합니다.", done.stdout)
+    assert re.search(r"대화 36개, 토큰 [\d,]+개, 그중 답변 [\d,]+개: 대화 34개로 학습하고 2개로 평가합니다.",
+                     done.stdout)
     assert "prompt: ### Instruction:\n" in done.stderr
     assert RunFolder(out).read_record()["state"] == "finished"
     asked = ["generate.py", "--chat", "--prompt", ANSWERED[0][0], "--system", "짧게", "--do_sample", "false"]
