@@ -51,6 +51,7 @@ from ratsnlp.nlpbook.instruction import (
     read_conversations,
 )
 from ratsnlp.nlpbook.instruction.features import cut_text, fit
+from ratsnlp.nlpbook.instruction.predictor import dialogue_prompt
 from ratsnlp.nlpbook.pretrained import load_tokenizer as load_by_name
 from ratsnlp.nlpbook.summarization import made_dialogues, read_dialogues
 from ratsnlp.nlpbook.training import memory_check
@@ -117,6 +118,12 @@ def turns_of(turns=TURNS, system: str = "짧게 답하세요.") -> Conversation:
 
 def summary_of(tokenizer, talk: str = TALK, summary: str = "내일 오후 3시😀에 만난다.") -> Conversation:
     return conversation(with_input(tokenizer, WORDINGS[0], talk), summary, "train.csv 2번째 줄", talk, "잘 요약합니다.")
+
+
+def prompt_of(predictor: Predictor, talk: str) -> tuple[list[int], list[int]]:
+    """What asks for the summary of a dialogue, and as much of it as the predictor reads."""
+    most = min(predictor.encoder_max_len, predictor.positions)
+    return dialogue_prompt(predictor.tokenizer, talk, "대화", predictor.system, most)
 
 
 def spans(labels: list[int]) -> list[tuple[int, int]]:
@@ -275,7 +282,7 @@ def test_qwen_does_not_think(tokenizers, chat_models):
     ((begin, _),) = spans(row.labels)
     assert tokenizer.decode(row.input_ids[:begin]).endswith(f"<|im_start|>assistant\n{THINKING}")
     predictor = Predictor(*load_pretrained(str(chat_models[QWEN])))
-    asked = tokenizer.decode(predictor._prompt(TALK, "대화")[1])
+    asked = tokenizer.decode(prompt_of(predictor, TALK)[1])
     assert asked.endswith(f"{TALK}<|im_end|>\n<|im_start|>assistant\n{THINKING}")
 
 
@@ -679,7 +686,7 @@ def test_a_batch_is_summarized_as_each_dialogue_is_alone(kind, form, loaded):
     alone = [predictor.predict_single(talk, **GREEDY) for talk in talks]
     assert predictor.predict_batch(talks, 4, show_progress=False, **GREEDY) == alone
     assert len({*alone}) > 3
-    assert len({len(predictor._prompt(talk, "대화")[1]) for talk in talks}) > 3
+    assert len({len(prompt_of(predictor, talk)[1]) for talk in talks}) > 3
     model, tokenizer = predictor.model, predictor.tokenizer
     asked = [{"role": "system", "content": predictor.system},
              {"role": "user", "content": with_input(tokenizer, WORDINGS[0], TALK)}]
@@ -701,7 +708,7 @@ def test_the_callers_tokenizer_stays_as_it_is(loaded, chat_models):
 
 @pytest.mark.parametrize(("kind", "form"), FORMATS)
 def test_too_long_a_dialogue_is_refused_or_loses_its_beginning(kind, form, loaded):
-    whole = len(Predictor(*loaded[kind], format=form)._prompt(TALK, "대화")[0])
+    whole = len(prompt_of(Predictor(*loaded[kind], format=form), TALK)[0])
     exact = Predictor(*loaded[kind], format=form, encoder_max_len=whole)
     longer = Predictor(*loaded[kind], format=form, encoder_max_len=whole - 1)
     cut = Predictor(*loaded[kind], format=form, encoder_max_len=whole - 20, truncate=True)
@@ -712,7 +719,7 @@ def test_too_long_a_dialogue_is_refused_or_loses_its_beginning(kind, form, loade
         longer.predict_batch(["#Person1#: 네.", TALK], show_progress=False, **GREEDY)
     with pytest.raises(UserError, match="^dialogue: 발화가 없는 대화입니다"):
         exact.predict_single("안녕하세요.")
-    _, ids = cut._prompt(TALK, "대화")
+    _, ids = prompt_of(cut, TALK)
     assert whole - 24 < len(ids) <= whole - 20
     shown = cut.tokenizer.decode(ids)
     assert WORDINGS[0] in shown
@@ -724,12 +731,12 @@ def test_too_long_a_dialogue_is_refused_or_loses_its_beginning(kind, form, loade
     for size in range(whole, 0, -1):  # down to where there is no room for the dialogue
         small = Predictor(*loaded[kind], format=form, encoder_max_len=size, truncate=True)
         try:
-            shown = small.tokenizer.decode(small._prompt(TALK, "대화")[1])
+            shown = small.tokenizer.decode(prompt_of(small, TALK)[1])
         except UserError as error:
             assert f"{least:,} 이상이어야 하는데 {size:,}입니다." in str(error)
             break
         assert "\ufffd" not in shown
-        least = len(small._prompt(TALK, "대화")[1])
+        least = len(prompt_of(small, TALK)[1])
         assert least <= size
     assert size > 20
 

@@ -146,15 +146,19 @@ def end_of_answer(tokenizer: PreTrainedTokenizerFast) -> int:
     Raises:
         UserError: there is none, so that nothing would tell that an answer has ended.
     """
-    rendered = render(tokenizer, _SHORT, answering=False)
-    ids = encode(tokenizer, rendered.rpartition(_SHORT[1]["content"])[2].strip())
+    _, answer, behind = render(tokenizer, _SHORT, answering=False).rpartition(_SHORT[1]["content"])
+    ids = encode(tokenizer, behind.strip()) if answer else []
     if not ids or ids[0] not in {tokenizer.eos_token_id, *special_tokens(tokenizer)}:
         raise UserError("대화 템플릿: 답변의 끝을 알리는 토큰이 없습니다. --format instruction으로 학습하세요.")
     return ids[0]
 
 
 def ends_of(model, tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """The tokens at which ``model`` has ended a text: those that it is said to end with, and that of an answer."""
+    """The tokens at which ``model`` has ended a text: those that it is said to end with, and that of an answer, where
+    its template tells of one."""
     eos = model.generation_config.eos_token_id
     ends = eos if isinstance(eos, list) else [tokenizer.eos_token_id if eos is None else eos]
-    return list(dict.fromkeys([*ends, *([end_of_answer(tokenizer)] if has_template(tokenizer) else [])]))
+    try:
+        return list(dict.fromkeys([*ends, end_of_answer(tokenizer)]))
+    except UserError:  # it continues texts all the same
+        return ends

@@ -60,8 +60,8 @@ def encode_turn(tokenizer: PreTrainedTokenizerFast, messages: Iterable[Message],
     most published ones do not, and the mask that transformers then gives is zero, without a word.
     """
     *before, answer = messages
-    prompt, whole = encode(tokenizer, render(tokenizer, before)), encode(tokenizer, render(tokenizer, [*before, answer],
-                                                                                          answering=False))
+    prompt = encode(tokenizer, render(tokenizer, before))
+    whole = encode(tokenizer, render(tokenizer, [*before, answer], answering=False))
     found = whole[len(prompt) :]
     if whole[: len(prompt)] != prompt or end not in found:  # a template that tells of past answers in another way
         found = [*encode(tokenizer, answer["content"]), end]

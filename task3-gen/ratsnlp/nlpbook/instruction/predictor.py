@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..generation.chat import check_messages, encode, render, special_tokens, use_format
 from ..generation.prompts import prompt_ids
 from ..generation.samples import Sample
-from ..pretrained import max_positions
+from ..pretrained import load_config, load_tokenizer, max_positions
 from ..summarization.dialogues import clean_dialogue
 from ..text_files import check_text, compose
 from .arguments import SYSTEM
@@ -50,64 +50,75 @@ class Predictor(generation.Predictor):
                             "학습하거나, --format instruction으로 실행하세요.")
         super().__init__(model, tokenizer, device, engine)
         self.system, self.truncate = system, truncate
-        self.encoder_max_len = min(encoder_max_len, max_positions(model.config) or encoder_max_len)
+        self.positions = max_positions(model.config) or math.inf
+        self.encoder_max_len = min(encoder_max_len, self.positions)
 
     @classmethod
     def from_arguments(cls, args, examples: Sequence[DialogueExample]) -> Predictor:
-        """Of the arguments of ``infer_sum-2.py``. The ``examples`` are checked before anything is written.
+        """Of the arguments of ``infer_sum-2.py``. The ``examples`` are checked before the model is loaded.
 
         Raises:
             UserError: some are too long, and ``args.truncate`` is false.
         """
-        plain = generation.Predictor.from_pretrained(
-            args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
-        predictor = cls(plain.model, plain.tokenizer, engine=plain.engine, format=args.format, system=args.system,
-                        encoder_max_len=args.encoder_max_len, truncate=args.truncate)
-        cuts, room = {}, predictor._room(predictor._options(args.generation))
+        name = args.model_name_or_path
+        tokenizer, positions = load_tokenizer(name), max_positions(load_config(name)) or math.inf
+        use_format(tokenizer, args.format)
+        most = min(args.encoder_max_len, positions - _room(args, positions))
+        cuts = {}
         for example in examples:
-            whole, ids = predictor._prompt(example.dialogue, example.place, room)
+            whole, ids = dialogue_prompt(tokenizer, example.dialogue, example.place, args.system, most)
             if len(ids) < len(whole):
                 cuts[example.place] = (len(whole) - len(ids), 0)
         tell_cuts(cuts, ("encoder_max_len",), args.truncate)
-        return predictor
+        plain = generation.Predictor.from_pretrained(name, args.device, args.engine, args.compute_type, args.seed)
+        return cls(plain.model, plain.tokenizer, engine=plain.engine, format=args.format, system=args.system,
+                   encoder_max_len=args.encoder_max_len, truncate=args.truncate)
 
     @property
     def _new_tokens(self) -> int:
-        return min(NEW_TOKENS, (max_positions(self.model.config) or math.inf) // 2)
-
-    def _prompt(self, dialogue: str, place: str, room: int = 0) -> tuple[list[int], list[int]]:
-        """The token ids that ask for the summary of a ``dialogue``: all of them, and those that fit beside the
-        ``room`` for new ones.
-
-        Raises:
-            UserError: what is asked leaves no room for the dialogue.
-        """
-        *before, _ = asked(self.tokenizer, dialogue, ".", place, self.system).messages
-        check_messages(before, special_tokens(self.tokenizer).values(), place)
-        whole = encode(self.tokenizer, render(self.tokenizer, before))
-        most = min(self.encoder_max_len, (max_positions(self.model.config) or math.inf) - room)
-        ids = whole if len(whole) <= most else cut_text(self.tokenizer, before, dialogue, most)
-        if len(ids) > most:
-            raise UserError(f"encoder_max_len: 지시와 대화의 끝 글자만 {len(ids):,}토큰이라 {len(ids):,} 이상이어야 "
-                            f"하는데 {most:,}입니다.")
-        return whole, ids
+        return _new_tokens(self.positions)
 
     def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
         place = "dialogue" if number is None else f"dialogues {number}번째"
         if not isinstance(prompt, str):
             raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
         check_text(place, prompt)
-        whole, ids = self._prompt(clean_dialogue(compose(prompt), place), place, self._room(options))
+        room = _room(options, self.positions)
+        whole, ids = dialogue_prompt(self.tokenizer, clean_dialogue(compose(prompt), place), place, self.system,
+                                     min(self.encoder_max_len, self.positions - room))
         if len(ids) < len(whole) and not self.truncate:
             raise UserError(f"{place}: 프롬프트가 {len(whole):,}토큰이라 encoder_max_len({self.encoder_max_len})보다 "
                             "깁니다. 줄이거나, 앞을 잘라도 된다면 truncate=True로 하세요.")
-        return prompt_ids(self.model.config, self.tokenizer, ids, options.max_length, self._room(options) or None)
-
-    def _room(self, options: DecodingOptions) -> int:
-        """How many new tokens ``options`` ask for; none where they count the prompt's as well."""
-        return 0 if self._counts_prompt(options) else options.max_new_tokens or self._new_tokens
+        return prompt_ids(self.model.config, self.tokenizer, ids, options.max_length, room or None)
 
     def _sample(self, prompt, before: list[int], new: list[int], ended: bool, whole_sentences: bool) -> Sample:
         sample = super()._sample(before, before, new, ended, whole_sentences)
         text = " ".join(sample.text.split())
         return Sample(text, ended, text)
+
+
+def dialogue_prompt(tokenizer, dialogue: str, place: str, system: str, most: int) -> tuple[list[int], list[int]]:
+    """The token ids that ask for the summary of a ``dialogue``: all of them, and ``most`` of them.
+
+    Raises:
+        UserError: what is asked leaves no room for the dialogue.
+    """
+    *before, _ = asked(tokenizer, dialogue, ".", place, system).messages
+    check_messages(before, special_tokens(tokenizer).values(), place)
+    whole = encode(tokenizer, render(tokenizer, before))
+    ids = whole if len(whole) <= most else cut_text(tokenizer, before, dialogue, most)
+    if len(ids) > most:
+        raise UserError(f"encoder_max_len: 지시와 대화의 끝 글자만 {len(ids):,}토큰이라 {len(ids):,} 이상이어야 하는데 "
+                        f"{most:,}입니다.")
+    return whole, ids
+
+
+def _new_tokens(positions: float) -> int:
+    """Where no length is named."""
+    return min(NEW_TOKENS, positions // 2)
+
+
+def _room(options: DecodingOptions, positions: float) -> int:
+    """How many new tokens ``options`` ask for; none where their length counts the prompt's as well."""
+    counts_prompt = options.max_new_tokens is None and options.max_length is not None
+    return 0 if counts_prompt else options.max_new_tokens or _new_tokens(positions)

@@ -17,7 +17,7 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ..errors import UserError
-from ..generation.chat import ends_of
+from ..generation.chat import end_of_answer, ends_of
 from ..generation.choosing import Choice, choose, prepare
 from ..generation.continuous import ContinuousBatch
 from ..generation.engines import Ctranslate2, engine_folder
@@ -56,8 +56,10 @@ class ModelEngine:
         eos = model.generation_config.eos_token_id
         self.eos, self.no_chat = eos if isinstance(eos, list) else [eos], NO_TEMPLATE
         if getattr(tokenizer, "chat_template", None):  # an engine of one's own may have a tokenizer without the name
+            self.eos = ends_of(model, tokenizer)
             try:
-                self.eos, self.no_chat = ends_of(model, tokenizer), None
+                end_of_answer(tokenizer)
+                self.no_chat = None
             except UserError as error:
                 self.no_chat = str(error)
 
