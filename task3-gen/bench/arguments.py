@@ -32,6 +32,10 @@ LORA_WAYS = {
     "lora-again": ("LoRA, 활성값 다시 계산", {"lora_r": LORA_R, "gradient_checkpointing": True}),
     "qlora": ("QLoRA", {"qlora": True})}
 MEMORY_WAYS = {name: way for name, way in LORA_WAYS.items() if name != "qlora"}
+GPU_WAYS = {  # the script, and what is added to its settings
+    f"{name}-{way}": (f"train_gen-{number}.py", more)
+    for number, name in enumerate(("kogpt2", "trinity", "polyglot"), start=1)
+    for way, more in (("full", {}), ("lora", {"lora_r": LORA_R}), ("qlora", {"qlora": True}))}
 SERVERS = ("book", "transformers", "ctranslate2", "vllm")
 MOST_CLIENTS = 256
 HELD_OUT = 1000  # reviews that judge
@@ -54,12 +58,13 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     epochs: int = argument(3, "학습 데이터를 몇 번 볼지: 책은 3", minimum=1)
     rounds: int = argument(3, "번갈아 몇 번 측정할지", minimum=1)
     what: str = argument(
-        "training", "무엇을 측정할지: training(학습 방법), lora(LoRA와 QLoRA), memory(계산한 메모리와 측정한 메모리), "
-        "decoding(배치와 CTranslate2), serving(서버)",
-        choices=("training", "lora", "memory", "decoding", "serving"))
+        "training", "무엇을 측정할지: training(학습 방법), lora(LoRA와 QLoRA), gpu(GPU에서의 학습), "
+        "memory(계산한 메모리와 측정한 메모리), decoding(배치와 CTranslate2), serving(서버)",
+        choices=("training", "lora", "gpu", "memory", "decoding", "serving"))
     only: tuple[str, ...] = argument(
         (), f"측정할 것: {', '.join(NAMES)}. lora와 memory에서는 {', '.join(LORA_WAYS)}. "
-        f"serving에서는 {', '.join(SERVERS)}")
+        f"gpu에서는 {', '.join(GPU_WAYS)}. serving에서는 {', '.join(SERVERS)}")
+    batches: tuple[str, ...] = argument(("32",), "측정할 배치 크기들", group="GPU에서의 학습(--what gpu)")
     samples: int = argument(
         500, "'긍정'과 '부정'으로 시작하는 텍스트를 몇 개씩 써서 비교할지", minimum=1, group="LoRA(--what lora)")
     downstream_model_dir: str = argument(
@@ -72,15 +77,22 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
 
     def __post_init__(self):
         super().__post_init__()
-        names = {"serving": SERVERS, "lora": LORA_WAYS, "memory": MEMORY_WAYS}.get(self.what, NAMES)
+        names = {"serving": SERVERS, "lora": LORA_WAYS, "gpu": GPU_WAYS, "memory": MEMORY_WAYS}.get(self.what, NAMES)
         for name in self.only:
             if name not in names:
                 raise nlpbook.UserError(f"only: {', '.join(names)} 가운데에서 골라야 하는데 {name!r}입니다.")
         for count in self.clients or [""]:
             if not (count.isdecimal() and 1 <= int(count) <= MOST_CLIENTS):
                 raise nlpbook.UserError(f"clients: 1 이상 {MOST_CLIENTS} 이하의 정수여야 하는데 {count!r}입니다.")
+        for size in self.batches or [""]:
+            if not (size.isdecimal() and int(size) >= 1):
+                raise nlpbook.UserError(f"batches: 1 이상의 정수여야 하는데 {size!r}입니다.")
         if self.vllm is not None and not Path(self.vllm).is_file():
             raise nlpbook.UserError(f"vllm: {self.vllm} 파일이 없습니다. vLLM이 설치된 환경의 파이썬을 지정하세요.")
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        return [int(size) for size in self.batches]
 
     @property
     def client_counts(self) -> list[int]:

@@ -168,8 +168,8 @@ def prompt_ids(config, tokenizer, prompt: str | Sequence[int], max_length: int |
 
 
 def quiet_false_alarm() -> None:
-    """Drop one warning of ``generate``: it leaves out a mask that hides nothing,
-    and then misses it once one of several texts has ended."""
+    """Drop one warning: ``generate`` leaves out a mask that hides nothing, and then misses it once one of several texts
+    has ended; a training needs none, since its padding is where causal attention does not look."""
     logging.getLogger("transformers.modeling_utils").addFilter(_is_no_false_alarm)
 
 

@@ -13,6 +13,7 @@ from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
 from ..training.optimizers import can_fuse
 from .loss import has_plain_head, largest_loss, token_losses
+from .prompts import quiet_false_alarm
 from .recipes import recipe_of
 from .sample_callback import SampleTexts
 
@@ -41,6 +42,7 @@ class GenerationTask(LightningModule):
             logger.info("모델의 가중치가 %s이라 float32로 바꾸어 학습합니다.", str(model.dtype).removeprefix("torch."))
             model = model.float()
         self.model, self.args, self.recipe = model, args, recipe_of(args)
+        quiet_false_alarm()
         self.plain_head = has_plain_head(model)
         self.save_hyperparameters(asdict(args))  # a plain dict: weights_only=True can read it
 
