@@ -511,9 +511,9 @@ def test_only_the_tokens_of_answers_cost(kind, form, train_args, tokenizers):
     assert task.recipe.tokens_per_step == pytest.approx(4 * dataset.label_lengths.sum() / len(dataset))
     expected = by_hand(task.model, batch)
     assert len(expected) == dataset.label_lengths.sum()
-    loss, shown = task.recipe.training_loss(task.model, batch, task.plain_head)
+    loss, losses = task.recipe.training_loss(task.model, batch, task.plain_head)
     assert loss.item() == pytest.approx(expected.sum().item() / task.recipe.tokens_per_step, rel=1e-4)
-    assert shown.item() == pytest.approx(expected.mean().item(), rel=1e-4)
+    assert losses.mean().item() == pytest.approx(expected.mean().item(), rel=1e-4)
 
 
 def test_val_loss_is_the_mean_over_the_tokens_of_answers(train_args, tmp_path):

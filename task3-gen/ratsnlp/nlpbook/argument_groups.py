@@ -78,6 +78,45 @@ class MemoryArguments(DeviceArguments):
 
 
 @dataclass
+class DistributedArguments(Arguments):
+    """How many devices learn together. torchrun and SLURM, which begin the processes themselves, tell it otherwise."""
+
+    heading: ClassVar[str] = "여러 장치"
+
+    devices: int = argument(
+        1, "한 컴퓨터에서 함께 학습할 장치(GPU)의 수. batch_size는 모든 장치를 합한 값입니다", minimum=1, maximum=1024)
+    num_nodes: int = argument(1, "함께 학습할 컴퓨터의 수", minimum=1, maximum=1024)
+    strategy: str = argument(
+        "auto", "나누는 방법: ddp(장치마다 모델 전체를 두고 배치를 나눕니다), auto(장치가 여럿이면 ddp)",
+        choices=("auto", "ddp"))
+    ddp_timeout: int = argument(
+        600, "한 프로세스가 몇 초 동안 응답하지 않으면 멈출지", minimum=1, maximum=86400)
+
+    def __post_init__(self):
+        super().__post_init__()
+        environment = os.environ
+        if "LOCAL_WORLD_SIZE" in environment:  # torchrun's
+            self.devices = int(environment["LOCAL_WORLD_SIZE"])
+            self.num_nodes = int(environment["WORLD_SIZE"]) // self.devices
+        elif int(environment.get("SLURM_NTASKS", 1)) > 1:
+            self.num_nodes = int(environment.get("SLURM_NNODES", 1))
+            self.devices = int(environment["SLURM_NTASKS"]) // self.num_nodes
+        batch_size = getattr(self, "batch_size", None) or getattr(self, "per_device_train_batch_size", self.world_size)
+        if batch_size % self.world_size:
+            raise UserError(f"batch_size: 장치의 수({self.world_size})의 배수여야 하는데 {batch_size}입니다.")
+        if self.world_size > 1 and getattr(self, "recipe", "standard") == "book":
+            raise UserError(f"devices: --recipe book은 장치 하나로만 학습하는데 {self.world_size}입니다.")
+        if self.devices > 1 and ":" in getattr(self, "device", ""):
+            raise UserError(f"devices: --device {self.device}는 장치 하나인데 {self.devices}입니다. "
+                            "--device cuda로 적으세요.")
+
+    @property
+    def world_size(self) -> int:
+        """How many processes learn together."""
+        return self.devices * self.num_nodes
+
+
+@dataclass
 class AdapterArguments(Arguments):
     heading: ClassVar[str] = "LoRA"
 

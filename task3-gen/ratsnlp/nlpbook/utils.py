@@ -1,11 +1,15 @@
 """Small helpers of the book: a fixed seed, and the log."""
 
 import logging
+import os
 import random
 import sys
 from dataclasses import asdict
 
 from .experiments import DEBUG_ROWS, begin_run
+
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # where torchrun, Lightning and SLURM number processes
+RUN_FOLDER = "NLPBOOK_RUN_FOLDER"  # for the processes that Lightning begins: where the first one writes
 
 
 def set_seed(args, quiet: bool = False) -> None:
@@ -32,8 +36,13 @@ def set_logger(args) -> None:
     Raises:
         UserError: no run of that name is there to ``resume``, or no folder can be made.
     """
+    if any(int(os.environ.get(name, 0)) for name in RANKS):  # one process tells for all
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        logging.getLogger("ratsnlp").setLevel(logging.ERROR)
+        args.downstream_model_dir = os.environ.get(RUN_FOLDER, args.downstream_model_dir)
+        return
     if getattr(args, "run_name", None):
-        args.downstream_model_dir = str(begin_run(args.run_name, args.resume))
+        args.downstream_model_dir = os.environ[RUN_FOLDER] = str(begin_run(args.run_name, args.resume))
     if getattr(args, "debug", False):
         rows = f"학습 데이터 {DEBUG_ROWS['train']}개, 검증 데이터 {DEBUG_ROWS['test']}개"
         print(f"--debug: {rows}, epochs {args.epochs}, batch_size {args.batch_size}로(따로 적은 값은 쓰지 않습니다), "

@@ -11,6 +11,7 @@ from ..argument_groups import (
     CheckpointArguments,
     CorpusArguments,
     DeviceArguments,
+    DistributedArguments,
     ExperimentArguments,
     LoggingArguments,
     MemoryArguments,
@@ -63,8 +64,8 @@ class BookArguments(Arguments):
 
 
 @dataclass
-class GenerationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
-                               MemoryArguments, OptimizerArguments, BookArguments):
+class GenerationTrainArguments(ExperimentArguments, DistributedArguments, AdapterArguments, LoggingArguments,
+                               CheckpointArguments, MemoryArguments, OptimizerArguments, BookArguments):
     """ratsnlp 1.0.53's fields in its order, then what is new here."""
 
     recipe: str = argument(
@@ -130,6 +131,8 @@ class GenerationPretrainArguments(GenerationTrainArguments):
                 "파인튜닝(train_gen-N.py)에 쓰는 값입니다.")
         if self.lora_r:
             raise UserError(f"lora_r: 사전 학습에서는 모델 전체를 학습하므로 0이어야 하는데 {self.lora_r}입니다.")
+        if self.world_size > 1:  # each would learn a tokenizer of its own
+            raise UserError(f"devices: 사전 학습은 장치 하나로만 하는데 {self.world_size}입니다.")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd: n_head({self.n_head})의 배수여야 하는데 {self.n_embd}입니다.")
         if not self.corpus_path or not Path(self.corpus_path).exists():
@@ -139,8 +142,8 @@ class GenerationPretrainArguments(GenerationTrainArguments):
 
 
 @dataclass
-class GenerationTextArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
-                              MemoryArguments, OptimizerArguments):
+class GenerationTextArguments(ExperimentArguments, DistributedArguments, AdapterArguments, LoggingArguments,
+                              CheckpointArguments, MemoryArguments, OptimizerArguments):
     """For one's own text: the fields of Hugging Face's training scripts, in their names and meanings.
 
     :meth:`training` says the same in the names of :class:`GenerationTrainArguments`, which everything else takes.

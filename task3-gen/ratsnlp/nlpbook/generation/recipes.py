@@ -33,14 +33,14 @@ class StandardRecipe:
         return LengthGroupedSampler(dataset, self.args)
 
     def training_loss(self, model, batch, plain_head: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss to minimize, and the mean over the tokens (nats) to show: two scalars.
+        """The loss to minimize, a scalar, and the losses of the tokens (nats), of which the mean is shown.
 
         The loss is a sum, so that each token of an epoch weighs the same: like lengths share a batch, and the mean over
         a batch of short reviews would give their tokens several times the weight of a long review's. Its divisor is one
         number for the whole run.
         """
         losses, _ = token_losses(model, batch, plain_head)
-        return losses.sum() / self.tokens_per_step, losses.mean().detach()
+        return losses.sum() / self.tokens_per_step, losses.detach()
 
     def val_loss(self, model, batch, losses: torch.Tensor) -> tuple[torch.Tensor, int]:
         """The mean of ``losses`` (nats, those of the batch's tokens), and how much the batch weighs in the
@@ -66,7 +66,7 @@ class ContrastRecipe(StandardRecipe):
     def training_loss(self, model, batch, plain_head: bool) -> tuple[torch.Tensor, torch.Tensor]:
         losses, of_words = control_losses(model, batch, self.control_words, plain_head)
         loss = losses.sum() / self.tokens_per_step + of_words.sum() / self.args.batch_size
-        return loss, losses.mean().detach()
+        return loss, losses.detach()
 
     def optimizer(self, model, dataset, total_steps: int, fused: bool) -> dict | torch.optim.Optimizer:
         self.control_words = _control_words(dataset)

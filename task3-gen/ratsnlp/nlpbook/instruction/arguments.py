@@ -6,6 +6,7 @@ from typing import ClassVar
 from ..argument_groups import (
     AdapterArguments,
     CheckpointArguments,
+    DistributedArguments,
     ExperimentArguments,
     LoggingArguments,
     MemoryArguments,
@@ -28,8 +29,9 @@ class FormatArguments(Arguments):
 
 
 @dataclass
-class InstructionTrainArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
-                                MemoryArguments, OptimizerArguments, FormatArguments, DialogueTrainArguments):
+class InstructionTrainArguments(ExperimentArguments, DistributedArguments, AdapterArguments, LoggingArguments,
+                                CheckpointArguments, MemoryArguments, OptimizerArguments, FormatArguments,
+                                DialogueTrainArguments):
     """Which causal language model learns to summarize which dialogues, and how it is told to."""
 
     other_names: ClassVar[dict[str, str]] = {"max_seq_length": "encoder_max_len"}

@@ -10,6 +10,7 @@ from ..argument_groups import (
     CheckpointArguments,
     CorpusArguments,
     DeviceArguments,
+    DistributedArguments,
     ExperimentArguments,
     LoggingArguments,
     MemoryArguments,
@@ -74,8 +75,8 @@ class DialogueTrainArguments(LengthArguments):
 
 
 @dataclass
-class SummarizationTrainArguments(ExperimentArguments, AdapterArguments, LoggingArguments, CheckpointArguments,
-                                  MemoryArguments, OptimizerArguments, DialogueTrainArguments):
+class SummarizationTrainArguments(ExperimentArguments, DistributedArguments, AdapterArguments, LoggingArguments,
+                                  CheckpointArguments, MemoryArguments, OptimizerArguments, DialogueTrainArguments):
     """Which model of encoder and decoder learns to summarize which dialogues, and how."""
 
     other_names: ClassVar[dict[str, str]] = {"max_seq_length": "encoder_max_len"}

@@ -13,6 +13,7 @@ from ..generation.loss import IGNORED, has_plain_head, head_losses
 from ..generation.models import in_eval_mode
 from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
+from ..training.distributed import gathered, mean_of_all
 from ..training.optimizers import can_fuse, scheduled_optimizer
 from ..training.samples import show_samples
 from .predictor import summary_text
@@ -63,12 +64,14 @@ class SummarizationTask(LightningModule):
 
     def training_step(self, batch, batch_idx):
         losses = self._losses(batch)
-        self.log("loss", losses.mean().detach(), prog_bar=True)
-        return losses.sum() / self.tokens_per_step  # so that each token of an epoch weighs the same
+        self.log("loss", mean_of_all(losses.sum(), losses.numel()), prog_bar=True)
+        # so that each token of an epoch weighs the same; gradients are averaged over the processes
+        return losses.sum() / self.tokens_per_step * self.trainer.world_size
 
     def validation_step(self, batch, batch_idx):
         losses = self._losses(batch)
-        self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses), sync_dist=True)
+        self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses) * self.trainer.world_size,
+                 sync_dist=True)
         dataset = self.trainer.val_dataloaders.dataset
         with in_eval_mode(self.model):
             written = self.model.generate(
@@ -79,7 +82,7 @@ class SummarizationTask(LightningModule):
             self.written[index] = summary_text(dataset.tokenizer, ids)[0]
 
     def on_validation_epoch_end(self):
-        written, self.written = self.written, {}
+        written, self.written = gathered(self.written), {}
         if self.trainer.sanity_checking:
             return
         dataset = self.trainer.val_dataloaders.dataset

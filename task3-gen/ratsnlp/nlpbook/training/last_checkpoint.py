@@ -1,5 +1,6 @@
 """``last.ckpt``: all that a run needs to go on."""
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,6 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from ..errors import UserError
 from ..run_folder import RunFolder
 from .checkpoint_io import check_weights
+from .distributed import any_of_all
 from .interrupt import Interrupt
 from .random_state import random_state, set_random_state
 from .record import RunRecord
@@ -53,6 +55,8 @@ class LastCheckpoint(Checkpoint):
         if trainer.global_step == self.step:  # gradients are being accumulated
             return
         self.step = trainer.global_step
+        if any_of_all(self.interrupt.signal is not None, module.device) and self.interrupt.signal is None:
+            self.interrupt.signal = signal.SIGTERM  # another process has it, and all save together
         due = self.args.save_steps and self.step % self.args.save_steps == 0
         # else soon, after the epoch's validation
         if (due or self.interrupt.signal) and batch_idx + 1 < trainer.num_training_batches:

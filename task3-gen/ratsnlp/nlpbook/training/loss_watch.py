@@ -79,7 +79,7 @@ class LossWatch(Callback):
     def on_train_epoch_end(self, trainer, module):
         if "val_loss" in trainer.callback_metrics:
             self.curve["val_loss"].append((self.step, float(trainer.callback_metrics["val_loss"])))
-        if not trainer.fast_dev_run:
+        if not trainer.fast_dev_run and trainer.is_global_zero:
             draw_losses(self.curve, self.folder.curve)
 
     def _look(self):

@@ -21,6 +21,7 @@ class MemoryCheck:
     def __init__(self, module, dataset, precision: str):
         model, args = module.model, copy.copy(module.args)
         args.max_seq_length = min(args.max_seq_length, int(dataset.lengths.max()) + 4)  # widths go in fours
+        args.batch_size = -(-args.batch_size // args.world_size)
         device = resolve_device(args.device)
         rows = (model.peft_config[NAME].trainable_token_indices if has_adapter(model) else None) or {}
         self.question = (model.config, args, module.largest_loss, device, precision)

@@ -23,7 +23,7 @@ class ModelFiles(Callback):
 
     def on_train_start(self, trainer, module):
         self.step = trainer.global_step
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run or not trainer.is_global_zero:
             return
         tokenizer = trainer.train_dataloader.dataset.tokenizer
         with whole_files(self.folder.path) as unfinished:  # so that earlier checkpoints keep whole ones
@@ -38,7 +38,7 @@ class ModelFiles(Callback):
             return
         self.step = trainer.global_step
         due = self.args.save_steps and self.step % self.args.save_steps == 0
-        if not (due and self.args.save_total_limit) or trainer.fast_dev_run:
+        if not (due and self.args.save_total_limit) or trainer.fast_dev_run or not trainer.is_global_zero:
             return
         check_weights(module)
         folder, tokenizer = self.folder.step(self.step), trainer.train_dataloader.dataset.tokenizer

@@ -1,21 +1,31 @@
 """The order of the data, which depends on seed and epoch alone, so that a run that is resumed
 knows what it has seen."""
 
+from collections.abc import Iterator
 from itertools import islice
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from .distributed import world
+
 
 class EpochOrder(Sampler):
-    """The indices of ``sampler`` in an order that depends on seed and epoch alone;
-    the first epoch begins after ``done`` of them."""
+    """The indices of ``sampler`` in an order that depends on seed and epoch alone; the first epoch begins after
+    ``done`` of them.
 
-    def __init__(self, sampler: Sampler, seed: int, epoch: int = 0, done: int = 0):
-        self.sampler, self.seed, self.epoch, self.done = sampler, seed, epoch, done
+    Where several processes learn together, each has its share of each batch of ``batch_size``, every how-manieth row:
+    the batches are the same whatever their number. (Of a last batch with fewer rows than processes, some have one that
+    another has too: none may be without.)
+    """
+
+    def __init__(self, sampler: Sampler, seed: int, epoch: int = 0, done: int = 0, batch_size: int = 1):
+        self.sampler, self.seed, self.epoch, self.done, self.batch_size = sampler, seed, epoch, done, batch_size
 
     def __len__(self):
-        return len(self.sampler)
+        rank, processes = world()
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return whole * (self.batch_size // processes) + (max(len(range(rank, rest, processes)), 1) if rest else 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -27,14 +37,22 @@ class EpochOrder(Sampler):
             self.sampler.set_epoch(self.epoch)
         else:  # RandomSampler
             self.sampler.generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        return islice(self.sampler, self.done, None)
+        rows = islice(self.sampler, self.done, None)
+        rank, processes = world()
+        return rows if processes == 1 else self._share(rows, rank, processes)
+
+    def _share(self, rows: Iterator[int], rank: int, processes: int) -> Iterator[int]:
+        while batch := list(islice(rows, self.batch_size)):
+            yield from batch[rank::processes] or batch[-1:]
 
 
-def order_by_epoch(loader, seed: int, epoch: int = 0, batches_done: int = 0) -> None:
-    """Let ``loader`` draw nothing from the global random state, and begin ``epoch`` after the batches that are done."""
+def order_by_epoch(loader, seed: int, epoch: int = 0, batches_done: int = 0, processes: int = 1) -> None:
+    """Let ``loader`` draw nothing from the global random state, begin ``epoch`` after the batches that are done, and
+    share each batch out among so many ``processes``."""
     if not isinstance(loader, DataLoader):
         return
     loader.generator = torch.Generator().manual_seed(seed)
     if loader.batch_sampler is not None:
         loader.batch_sampler.sampler = EpochOrder(
-            loader.batch_sampler.sampler, seed, epoch, batches_done * loader.batch_size)
+            loader.batch_sampler.sampler, seed, epoch, batches_done * loader.batch_size, loader.batch_size)
+        loader.batch_sampler.batch_size = loader.batch_size // processes

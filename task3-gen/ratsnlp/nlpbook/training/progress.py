@@ -47,7 +47,7 @@ class ProgressBar(TQDMProgressBar):
             self.train_progress_bar.reset(self.total_train_batches)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self._samples += len(batch["input_ids"])
+        self._samples += len(batch["input_ids"]) * trainer.world_size
         super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
         done, total = batch_idx + 1, self.total_train_batches
         due = done * 10 // total > batch_idx * 10 // total and time.monotonic() - self._last_line >= self.LINE_SECONDS

@@ -62,14 +62,14 @@ class RunRecord(Callback):
                 "data_sha256": files_sha256(dataset.source), "tokens_sha256": tokens_sha256(dataset), "started": now,
                 "epochs": [],
             }
-        self.folder.write_record(self.record)
+        self._write(trainer)
 
     def on_train_epoch_end(self, trainer, module):  # Lightning has validated this epoch by now
         if self.record:
             losses = {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
             self.record["epochs"].append(
                 {"epoch": trainer.current_epoch, "seconds": round(self._elapsed(), 1), **losses})
-            self.folder.write_record(self.record)
+            self._write(trainer)
 
     def finish(self, best: Path):
         """After training: not Lightning's ``on_train_end``, which is not called where a run is
@@ -89,12 +89,16 @@ class RunRecord(Callback):
         interrupted = isinstance(exception, (KeyboardInterrupt, SystemExit))
         self.record["state"] = "interrupted" if interrupted else "failed"
         try:
-            self.folder.write_record(self.record)
+            self._write(trainer)
         except OSError as error:  # the disk may be full, which is then the exception being told already
             logger.warning("기록을 저장하지 못했습니다: %s", error)
-        if interrupted:
+        if interrupted and trainer.is_global_zero:
             kept = f"마지막 체크포인트: {self.folder.last}. 이어서 하려면 같은 명령에 --resume을 붙이세요."
             print(f"중단했습니다. {kept if self.folder.last.is_file() else '저장한 것은 없습니다.'}", file=sys.stderr)
+
+    def _write(self, trainer) -> None:
+        if trainer.is_global_zero:
+            self.folder.write_record(self.record)
 
     def _elapsed(self) -> float:
         """Seconds of training, of this process and of those that it goes on with."""

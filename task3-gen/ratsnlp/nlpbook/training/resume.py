@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ..errors import UserError
 from ..pretrained import load_tokenizer
 from ..run_folder import RunFolder
+from .distributed import launched_rank
 from .fingerprints import tokens_sha256
 from .last_checkpoint import Progress, read_progress
 
@@ -15,7 +16,7 @@ MAY_DIFFER = {
     "downstream_model_dir", "downstream_corpus_root_dir", "downstream_corpus_name", "downstream_task_name",
     "overwrite_cache", "force_download", "test_mode", "cpu_workers", "tpu_cores", "device", "resume", "save_steps",
     "save_total_limit", "save_top_k", "patience", "logging_steps", "logging_dir", "wandb", "wandb_entity", "wandb_tags",
-    "gradient_checkpointing", "run_name"}
+    "gradient_checkpointing", "run_name", "devices", "num_nodes", "strategy", "ddp_timeout"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def begin(args, dataset) -> Beginning:
             (naming the first difference).
     """
     folder = RunFolder(args.downstream_model_dir)
+    if launched_rank() and not args.resume:  # the first process may be clearing the folder
+        return Beginning("new")
     record = folder.read_record()
     progress = read_progress(folder.last) if folder.last.is_file() else None
     there = progress.record if progress else {}

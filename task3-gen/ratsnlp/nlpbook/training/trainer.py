@@ -3,6 +3,7 @@
 import logging
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -15,6 +16,7 @@ from ..run_folder import RunFolder, checkpoint_name
 from .adapters import whole_bytes
 from .best_checkpoints import BestCheckpoints, Patience
 from .checkpoint_io import WholeFileCheckpointIO
+from .distributed import explained_ends, launched_rank, strategy_of
 from .footprint import GradientCheckpointing, HalfBase
 from .last_checkpoint import LastCheckpoint
 from .loss_watch import LossWatch
@@ -39,7 +41,8 @@ class Trainer(pl.Trainer):
             super().fit(model, loader, val_dataloaders, *more, **named)
             return
         args, folder = model.args, RunFolder(model.args.downstream_model_dir)
-        with folder.held():
+        first = not launched_rank()
+        with folder.held() if first else nullcontext():
             beginning = begin(args, loader.dataset)
             if beginning.kind == "finished":
                 return
@@ -47,24 +50,27 @@ class Trainer(pl.Trainer):
             if beginning.kind == "resumed":
                 epoch, batches_done = beginning.progress.epoch, beginning.progress.batches_done
                 named.update(ckpt_path=folder.last, weights_only=True)
-            folder.check_own()
+            if first:
+                folder.check_own()
             check_same_model(folder, model.model, loader.dataset.tokenizer)
             folder.check_room(sum(tensor.nbytes for tensor in model.parameters() if tensor.requires_grad),
                               max(args.save_top_k, 1), whole_bytes(model.model))
             memory = MemoryCheck(model, loader.dataset, self.precision)
             memory.tell()
-            if beginning.kind == "new" and not args.resume:
+            if beginning.kind == "new" and not args.resume and first:
                 aside = folder.last_aside if beginning.unfinished else None
                 if aside:
                     print(f"중단된 학습의 {folder.last.name}를 {aside.name}로 옮기고 처음부터 학습합니다. "
                           "이어서 하려면 이름을 되돌리고 --resume을 붙이세요.", file=sys.stderr)
                 folder.begin_anew(aside)
-            folder.remove_unfinished()
-            order_by_epoch(loader, args.seed or 0, epoch, batches_done)
-            order_by_epoch(val_dataloaders, args.seed or 0)
-            with memory.explained():
+            if first:
+                folder.remove_unfinished()
+            order_by_epoch(loader, args.seed or 0, epoch, batches_done, args.world_size)
+            order_by_epoch(val_dataloaders, args.seed or 0, processes=args.world_size)
+            with memory.explained(), explained_ends(args, self.strategy):
                 super().fit(model, loader, val_dataloaders, *more, **named)
-            self._finish(model, loader.dataset.tokenizer)
+            if first:
+                self._finish(model, loader.dataset.tokenizer)
 
     def _finish(self, module, tokenizer) -> None:
         best = self.checkpoint_callback.best_model_path
@@ -81,7 +87,8 @@ def get_trainer(args, return_trainer_only=True):
     What it leaves under ``args.downstream_model_dir`` is told by :class:`~ratsnlp.nlpbook.run_folder.RunFolder`. With
     ``return_trainer_only=False`` it returns ``(checkpoint_callback, trainer)``.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements; what matters is told below
+    for name in ("pytorch_lightning", "lightning_fabric"):  # their advertisements; what matters is told below
+        logging.getLogger(name).setLevel(logging.WARNING)
     for needless in (
             "LeafSpec", "does not have many workers", "exists and is not empty", "smaller than the logging interval",
             "your dataloader is not resumable", "gradient_checkpointing_(en|dis)able. is deprecated"):
@@ -94,11 +101,12 @@ def get_trainer(args, return_trainer_only=True):
         dirpath=folder.path, filename=checkpoint_name(args.monitor), monitor=monitor, mode=mode,
         save_top_k=args.save_top_k, save_weights_only=True,
         enable_version_counter=not args.resume)  # an epoch that is done again after a kill writes the same file again
-    resolve_device(args.device)  # which says where a GPU is left unused
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
     trainer = Trainer(
         max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator=accelerator,
-        devices=[int(number)] if number else 1,
+        devices=[int(number)] if number else args.devices, num_nodes=args.num_nodes,
+        strategy=strategy_of(args, resolve_device(args.device) != "cpu"),
+        use_distributed_sampler=False,  # whose order would be another, and like lengths apart: EpochOrder has a share
         precision=precision_of(args),
         accumulate_grad_batches=args.gradient_accumulation_steps,
         callbacks=[

@@ -1,0 +1,160 @@
+"""Training on several devices: the same batches, the same losses, one who writes, and an end for all where one ends."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+from helpers import SCRIPTS, last_checkpoint, run_script
+from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
+
+from ratsnlp.nlpbook import UserError
+from ratsnlp.nlpbook.training import order
+from ratsnlp.nlpbook.training.order import EpochOrder
+
+signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
+ON_CPU = ("--device", "cpu", "--precision", "32", "--recipe", "standard", "--batch_size", "8", "--seed", "7",
+          "--logging_steps", "1")
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Let the order think that it is asked in process ``rank`` of ``count``."""
+    def think(rank: int, count: int):
+        monkeypatch.setattr(order, "world", lambda: (rank, count))
+    return think
+
+
+@pytest.mark.parametrize(("rows", "batch_size", "count"), [(64, 8, 2), (61, 8, 4), (10, 4, 4), (7, 6, 3), (3, 8, 8)])
+def test_each_process_has_its_share_of_the_batches_of_one(rows, batch_size, count, processes):
+    whole = [batch for batch in BatchSampler(EpochOrder(RandomSampler(range(rows)), 7, 1), batch_size, False)]
+    shares = []
+    for rank in range(count):
+        processes(rank, count)
+        mine = EpochOrder(RandomSampler(range(rows)), 7, 1, batch_size=batch_size)
+        shares.append(list(BatchSampler(mine, batch_size // count, False)))
+        assert len(mine) == sum(map(len, shares[-1]))
+        assert len(shares[-1]) == len(whole)
+    for number, batch in enumerate(whole):
+        together = [row for share in shares for row in share[number]]
+        assert set(together) == set(batch)
+        assert len(together) == max(len(batch), count)  # a last row is seen twice rather than waited for
+
+
+def test_a_run_goes_on_after_the_batches_that_are_done_with_any_number_of_processes(processes):
+    for rank, count in itertools.chain(((0, 1),), ((rank, 4) for rank in range(4))):
+        processes(rank, count)
+        whole, rest = (list(EpochOrder(SequentialSampler(range(40)), 7, 0, done, 8)) for done in (0, 16))
+        assert rest == whole[len(whole) * 2 // 5 :]
+
+
+@pytest.mark.parametrize(("changes", "told"), [
+    ({"devices": 3}, "batch_size: 장치의 수(3)의 배수여야 하는데 8입니다."),
+    ({"devices": 2, "num_nodes": 8}, "batch_size: 장치의 수(16)의 배수여야 하는데 8입니다."),
+    ({"devices": 2, "recipe": "book"}, "devices: --recipe book은 장치 하나로만 학습하는데 2입니다.")])
+def test_what_cannot_be_shared_out_is_told(make_args, changes, told):
+    with pytest.raises(UserError) as error:
+        make_args(**changes)
+    assert str(error.value) == told
+
+
+def test_torchrun_and_slurm_say_how_many_there_are(make_args, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    args = make_args()
+    assert (args.devices, args.num_nodes, args.world_size) == (4, 2, 8)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    for name, value in (("SLURM_NTASKS", "8"), ("SLURM_NNODES", "4")):
+        monkeypatch.setenv(name, value)
+    args = make_args()
+    assert (args.devices, args.num_nodes) == (2, 4)
+
+
+def curve_of(folder) -> list[float]:
+    return [loss for _, loss in last_checkpoint(folder)["callbacks"]["LossWatch"]["curve"]["loss"]]
+
+
+def test_two_processes_learn_as_one(command, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = run_script("train_gen-0.py", *command, *ON_CPU, "--epochs", "2", "--downstream_model_dir", one)
+    assert alone.returncode == 0, alone.stderr[-3000:]
+    both = run_script("train_gen-0.py", *command, *ON_CPU, "--epochs", "2", "--downstream_model_dir", two,
+                      "--devices", "2", forked=False)
+    assert both.returncode == 0, both.stderr[-3000:]
+    assert len(curve_of(two)) == 12
+    assert curve_of(two) == pytest.approx(curve_of(one), abs=1e-4)
+    records = [json.loads((folder / "train_record.json").read_text(encoding="utf-8")) for folder in (one, two)]
+    for of_one, of_two in zip(*(record["epochs"] for record in records), strict=True):
+        for name in ("val_loss", "val_bits_per_char"):
+            assert of_two[name] == pytest.approx(of_one[name], abs=2e-4)
+    assert records[0]["best_checkpoint"] == records[1]["best_checkpoint"]
+    weights = [torch.load(folder / record["best_checkpoint"], weights_only=True)["state_dict"]
+               for folder, record in zip((one, two), records, strict=True)]
+    assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-3) for name in weights[0])
+
+    def lines(text: str) -> list[str]:
+        """What is told, without figures."""
+        return re.findall(r"(?:INFO|WARNING) ([^\d:]+)", text)
+
+    assert lines(both.stderr) == lines(alone.stderr)  # by one process for both
+    assert both.stdout == alone.stdout
+
+
+class Pair:
+    """train_gen-0.py in two processes that Lightning has begun, once they have saved something."""
+
+    def __init__(self, command, folder, *flags):
+        self.folder, self.log = folder, folder.with_suffix(".log")
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.first = subprocess.Popen(
+                [sys.executable, SCRIPTS / "train_gen-0.py", *command, *ON_CPU, "--epochs", "400", "--save_steps", "3",
+                 "--devices", "2", "--downstream_model_dir", folder, *flags], stdout=subprocess.DEVNULL, stderr=log,
+                env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+        deadline = time.monotonic() + 120
+        while not (folder / "last.ckpt").exists():
+            assert self.first.poll() is None, self.told()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        (self.second,) = [child for child in psutil.Process(self.first.pid).children()
+                          if "--devices" in child.cmdline()]
+
+    def told(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def ends(self, seconds: float) -> str:
+        """The one line of the error; both have ended by then."""
+        code = self.first.wait(seconds)
+        gone, alive = psutil.wait_procs([self.second], 5)
+        assert not alive
+        assert code in (2, -signal.SIGKILL)
+        assert "Traceback" not in self.told()
+        (line,) = [line for line in self.told().splitlines() if line.startswith("오류: ")]
+        return line
+
+
+@signals
+def test_where_one_process_is_killed_the_other_ends_and_one_goes_on_alone(command, tmp_path):
+    pair = Pair(command, tmp_path / "out")
+    pair.second.kill()
+    assert pair.ends(30).startswith("오류: devices: 다른 프로세스가 끝나서 모두 멈췄습니다.")
+    steps = last_checkpoint(pair.folder)["global_step"]
+    done = run_script("train_gen-0.py", *command, *ON_CPU, "--epochs", "400", "--save_steps", "3",
+                      "--downstream_model_dir", pair.folder, "--resume", "--patience", "1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"last.ckpt: {steps}스텝부터 이어서 합니다." in done.stderr
+
+
+@signals
+def test_where_one_process_is_stuck_the_other_ends_it(command, tmp_path):
+    pair = Pair(command, tmp_path / "out", "--ddp_timeout", "20")
+    pair.second.suspend()
+    started = time.monotonic()
+    assert pair.ends(60).startswith("오류: ddp_timeout: 다른 프로세스가 20초 동안 응답하지 않아 멈췄습니다.")
+    assert time.monotonic() - started > 10
