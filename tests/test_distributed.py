@@ -158,3 +158,11 @@ def test_where_one_process_is_stuck_the_other_ends_it(command, tmp_path):
     started = time.monotonic()
     assert pair.ends(60).startswith("오류: ddp_timeout: 다른 프로세스가 20초 동안 응답하지 않아 멈췄습니다.")
     assert time.monotonic() - started > 10
+
+
+def test_a_number_that_another_program_has_left_in_the_environment_silences_nobody(command, tmp_path):
+    done = run_script("train_gen-0.py", *command, *ON_CPU, "--epochs", "1", "--downstream_model_dir", tmp_path / "out",
+                      env={"RANK": "1", "NODE_RANK": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "가장 좋은 체크포인트: " in done.stderr
+    assert (tmp_path / "out" / "train_record.json").is_file()

@@ -36,7 +36,8 @@ def set_logger(args) -> None:
     Raises:
         UserError: no run of that name is there to ``resume``, or no folder can be made.
     """
-    if any(int(os.environ.get(name, 0)) for name in RANKS):  # one process tells for all
+    together = getattr(args, "world_size", 1) > 1
+    if together and any(int(os.environ.get(name, 0)) for name in RANKS):  # one process tells for all
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         logging.getLogger("ratsnlp").setLevel(logging.ERROR)
         args.downstream_model_dir = os.environ.get(RUN_FOLDER, args.downstream_model_dir)

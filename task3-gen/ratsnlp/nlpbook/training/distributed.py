@@ -102,8 +102,13 @@ def _tell_end(record: logging.LogRecord) -> bool:
     return False
 
 
-def launched_rank() -> int:
-    """The number of this process as torchrun, SLURM or Lightning have told it, before they are joined."""
+def is_first(args) -> bool:
+    """Whether this process is the one that tells and writes, before they are joined."""
+    return args.world_size == 1 or _launched_rank() == 0
+
+
+def _launched_rank() -> int:
+    """The number of this process, as torchrun, SLURM or Lightning have told it."""
     if "RANK" in os.environ:
         return int(os.environ["RANK"])
     if int(os.environ.get("SLURM_NTASKS", 1)) > 1:

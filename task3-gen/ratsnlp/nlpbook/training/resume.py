@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import UserError
 from ..pretrained import load_tokenizer
 from ..run_folder import RunFolder
-from .distributed import launched_rank
+from .distributed import is_first
 from .fingerprints import tokens_sha256
 from .last_checkpoint import Progress, read_progress
 
@@ -37,7 +37,7 @@ def begin(args, dataset) -> Beginning:
             (naming the first difference).
     """
     folder = RunFolder(args.downstream_model_dir)
-    if launched_rank() and not args.resume:  # the first process may be clearing the folder
+    if not is_first(args) and not args.resume:  # the first process may be clearing the folder
         return Beginning("new")
     record = folder.read_record()
     progress = read_progress(folder.last) if folder.last.is_file() else None

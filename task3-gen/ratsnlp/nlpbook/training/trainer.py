@@ -16,7 +16,7 @@ from ..run_folder import RunFolder, checkpoint_name
 from .adapters import whole_bytes
 from .best_checkpoints import BestCheckpoints, Patience
 from .checkpoint_io import WholeFileCheckpointIO
-from .distributed import explained_ends, launched_rank, strategy_of
+from .distributed import explained_ends, is_first, strategy_of
 from .footprint import GradientCheckpointing, HalfBase
 from .last_checkpoint import LastCheckpoint
 from .loss_watch import LossWatch
@@ -41,7 +41,7 @@ class Trainer(pl.Trainer):
             super().fit(model, loader, val_dataloaders, *more, **named)
             return
         args, folder = model.args, RunFolder(model.args.downstream_model_dir)
-        first = not launched_rank()
+        first = is_first(args)
         with folder.held() if first else nullcontext():
             beginning = begin(args, loader.dataset)
             if beginning.kind == "finished":
