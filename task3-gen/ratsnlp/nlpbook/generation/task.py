@@ -11,7 +11,7 @@ from ..devices import resolve_device
 from ..errors import UserError
 from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
-from ..training.distributed import mean_of_all
+from ..training.distributed import mean_of_all, world
 from ..training.optimizers import can_fuse
 from .loss import has_plain_head, largest_loss, token_losses
 from .prompts import quiet_false_alarm
@@ -69,14 +69,14 @@ class GenerationTask(LightningModule):
     def training_step(self, batch, batch_idx):
         loss, losses = self.recipe.training_loss(self.model, batch, self.plain_head)
         self.log("loss", mean_of_all(losses.sum(), losses.numel()), prog_bar=True)
-        return loss * self.trainer.world_size  # over whose processes gradients are averaged
+        return loss * world()[1]  # over whose processes gradients are averaged
 
     def validation_step(self, batch, batch_idx):
         # Lightning averages over batches by batch_size: by tokens and by characters these are the
         # means over all of the data.
         losses, own = token_losses(self.model, batch, self.plain_head)
         # It divides sums of whole numbers by the number of processes, and drops the rest: so they are multiples of it.
-        processes = self.trainer.world_size
+        _, processes = world()
         val_loss, weight = self.recipe.val_loss(self.model, batch, losses)
         self.log("val_loss", val_loss, prog_bar=True, batch_size=weight * processes, sync_dist=True)
         characters = max(int(batch["characters"].sum()), 1)

@@ -13,7 +13,7 @@ from ..generation.loss import IGNORED, has_plain_head, head_losses
 from ..generation.models import in_eval_mode
 from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
-from ..training.distributed import gathered, mean_of_all
+from ..training.distributed import gathered, mean_of_all, world
 from ..training.optimizers import can_fuse, scheduled_optimizer
 from ..training.samples import show_samples
 from .predictor import summary_text
@@ -66,11 +66,11 @@ class SummarizationTask(LightningModule):
         losses = self._losses(batch)
         self.log("loss", mean_of_all(losses.sum(), losses.numel()), prog_bar=True)
         # so that each token of an epoch weighs the same; gradients are averaged over the processes
-        return losses.sum() / self.tokens_per_step * self.trainer.world_size
+        return losses.sum() / self.tokens_per_step * world()[1]
 
     def validation_step(self, batch, batch_idx):
         losses = self._losses(batch)
-        self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses) * self.trainer.world_size,
+        self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses) * world()[1],
                  sync_dist=True)
         dataset = self.trainer.val_dataloaders.dataset
         with in_eval_mode(self.model):
