@@ -89,7 +89,7 @@ class SummarizationTask(LightningModule):
         examples = [dataset.examples[index] for index in written]
         references = [example.references for example in examples]
         metrics = summary_metrics(list(written.values()), references)
-        self.log_dict(metrics)
+        self.log_dict(metrics, sync_dist=True)  # they are the same in each process
         if self.baselines is None:
             self.baselines = baselines([example.dialogue for example in examples], references)
         logger.info("에폭 %d의 요약 %d개:\n%s", self.current_epoch + 1, len(written),
