@@ -54,8 +54,8 @@ def help_of(monkeypatch, capsys, argument_class, **defaults) -> str:
 def test_help_has_a_korean_heading_over_each_group(monkeypatch, capsys):
     text = help_of(monkeypatch, capsys, GenerationTrainArguments)
     headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
-    assert headings == ["모델", "학습", "데이터", "체크포인트", "장치", "옵티마이저", "기록", "LoRA", "여러 장치", "실험",
-                        "도움말"]
+    assert headings == ["모델", "학습", "데이터", "체크포인트", "장치", "옵티마이저", "기록", "LoRA", "여러 장치",
+                        "실험", "도움말"]
     optimizer = text[text.index("옵티마이저:") : text.index("기록:")]
     names = re.findall(r"^  --(\w+)", optimizer, re.MULTILINE)
     assert names == [spec.name for spec in fields(OptimizerArguments)]
