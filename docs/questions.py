@@ -5,7 +5,6 @@ for word, and a conversation in the terminal, into docs/instructions.md.
 """
 
 import csv
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS, PAGE = REPOSITORY / "task3-gen", REPOSITORY / "docs" / "instructions.md"
 sys.path.insert(0, str(SCRIPTS))
+
+from marks import put  # noqa: E402  beside this file
 
 from ratsnlp.nlpbook.generation import GenerationTextArguments, Predictor  # noqa: E402
 from ratsnlp.nlpbook.generation.chat import chat_ids  # noqa: E402
@@ -43,11 +44,7 @@ def main() -> None:
         input="\n".join(TYPED), capture_output=True, text=True, encoding="utf-8", check=True).stdout.splitlines()
     lines += ["", *(f"> **나:** {question} <br> **모델:** {answer} <br>"
                     for question, answer in zip(TYPED, told, strict=True))]
-    text = "\n".join(lines).removesuffix(" <br>")
-    print(text)
-    marks = re.compile(r"(<!-- questions: results -->\n).*?(<!-- /questions -->)", re.DOTALL)
-    PAGE.write_text(marks.sub(lambda found: f"{found[1]}{text}\n{found[2]}", PAGE.read_text(encoding="utf-8")),
-                    encoding="utf-8")
+    put(PAGE, "questions", "results", "\n".join(lines).removesuffix(" <br>"))
 
 
 def message(role: str, content: str) -> dict[str, str]:

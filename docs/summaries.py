@@ -12,6 +12,8 @@ from types import SimpleNamespace
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "task3-gen"))
 
+from marks import put  # noqa: E402  beside this file
+
 from ratsnlp.nlpbook.paths import BUNDLED_DATA, OUTPUT  # noqa: E402
 from ratsnlp.nlpbook.summarization import (  # noqa: E402
     Predictor,
@@ -45,17 +47,9 @@ def main() -> None:
             lines.append(f"| {kind} | {ROWS[name]} | {row['exact']:.0%} | {rouges} | {row['chrf']:.1f} |")
     lines += ["", f"사람이 쓴 대화 하나({examples[0].fname})의 요약입니다.", "", f"> kobart-mini: {written[0]} <br>",
               f"> 사람: {references[0][0]}"]
-    put(PAGE, "results", "\n".join(lines))
+    put(PAGE, "summaries", "results", "\n".join(lines))
     example = re.search(r'infer_sum-0.py --dialogue "(.*?)"', README.read_text(encoding="utf-8"), re.DOTALL)[1]
-    put(README, "first", "> " + predictor.predict_single(example.replace("\\\n", "").replace("\\n", "\n")))
-
-
-def put(page: Path, name: str, text: str) -> None:
-    """Write ``text`` between the marks of this name in a page, and show it."""
-    print(text)
-    marks = re.compile(rf"(<!-- summaries: {name} -->\n).*?(<!-- /summaries -->)", re.DOTALL)
-    page.write_text(marks.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page.read_text(encoding="utf-8")),
-                    encoding="utf-8")
+    put(README, "summaries", "first", "> " + predictor.predict_single(example.replace("\\\n", "").replace("\\n", "\n")))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch.utils._pytree import tree_leaves
@@ -184,6 +186,46 @@ def _limited() -> bool:
     import resource
 
     return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+
+
+killable = pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
+
+
+def killed(number, when, script: str, *flags):
+    """Run a script in a fork, which gets the signal as soon as ``when()`` is true; what became of it."""
+    done, server = [], psutil.Process(fork_server().process.pid)
+    before = {child.pid for child in server.children()}
+    runner = threading.Thread(target=lambda: done.append(run_script(script, *flags)))
+    runner.start()
+    deadline = time.monotonic() + 120
+    while not when():
+        assert runner.is_alive(), done
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    (child,) = [child for child in server.children() if child.pid not in before]
+    child.send_signal(number)
+    runner.join(60)
+    return done[0]
+
+
+def later_than(file, steps: int):
+    """Whether the checkpoint ``file`` has been written after so many steps."""
+    def reached() -> bool:
+        try:
+            return last_checkpoint(file.parent)["global_step"] > steps
+        except (OSError, RuntimeError, EOFError):
+            return False
+    return reached
+
+
+def check_help(script: str, *words: str) -> None:
+    """Its help is Korean throughout, and has these ``words`` too."""
+    done = run_script(script, "--help")
+    assert done.returncode == 0
+    told = " ".join(done.stdout.split())
+    assert not re.search(r"usage:|options:|show this help", told)
+    for each in ("사용법: ", "배우는 것", *words):
+        assert each in told
 
 
 @contextmanager

@@ -12,14 +12,13 @@ import time
 import psutil
 import pytest
 import torch
-from helpers import SCRIPTS, last_checkpoint, run_script
+from helpers import SCRIPTS, killable, last_checkpoint, run_script
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.training import order
 from ratsnlp.nlpbook.training.order import EpochOrder
 
-signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
 ON_CPU = ("--device", "cpu", "--precision", "32", "--recipe", "standard", "--batch_size", "8", "--seed", "7",
           "--logging_steps", "1")
 
@@ -139,7 +138,7 @@ class Pair:
         return line
 
 
-@signals
+@killable
 def test_where_one_process_is_killed_the_other_ends_and_one_goes_on_alone(command, tmp_path):
     pair = Pair(command, tmp_path / "out")
     pair.second.kill()
@@ -151,7 +150,7 @@ def test_where_one_process_is_killed_the_other_ends_and_one_goes_on_alone(comman
     assert f"last.ckpt: {steps}스텝부터 이어서 합니다." in done.stderr
 
 
-@signals
+@killable
 def test_where_one_process_is_stuck_the_other_ends_it(command, tmp_path):
     pair = Pair(command, tmp_path / "out", "--ddp_timeout", "20")
     pair.second.suspend()

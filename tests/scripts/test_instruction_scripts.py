@@ -15,8 +15,18 @@ from importlib.util import find_spec
 import pytest
 import torch
 from chat_models import LLAMA, QWEN
-from helpers import HUB_NAMES, SCRIPTS, assert_same_run, last_checkpoint, run_script, user_error
-from test_train_sum import killable, killed, later_than
+from helpers import (
+    HUB_NAMES,
+    SCRIPTS,
+    assert_same_run,
+    check_help,
+    killable,
+    killed,
+    last_checkpoint,
+    later_than,
+    run_script,
+    user_error,
+)
 
 from ratsnlp.nlpbook.generation import Predictor
 from ratsnlp.nlpbook.pretrained import load_tokenizer
@@ -263,13 +273,7 @@ def test_too_long_a_dialogue_is_cut_on_request(tmp_path):
 
 @pytest.mark.parametrize("script", [f"{kind}_sum-{number}.py" for kind in ("train", "infer") for number in NAMES])
 def test_help_is_korean(script):
-    done = run_script(script, "--help")
-    assert done.returncode == 0
-    told = " ".join(done.stdout.split())
-    assert not re.search(r"usage:|options:|show this help", told)
-    for words in ("사용법: ", "배우는 것", "--format", "--system",
-                  "--augment" if script.startswith("train") else "--resume"):
-        assert words in told
+    check_help(script, "--format", "--system", "--augment" if script.startswith("train") else "--resume")
 
 
 @pytest.mark.parametrize("kind", ["train", "infer"])

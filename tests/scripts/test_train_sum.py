@@ -7,47 +7,25 @@ import math
 import re
 import shutil
 import signal
-import sys
-import threading
-import time
 
-import psutil
 import pytest
-from helpers import KOBART, SCRIPTS, assert_same_run, fork_server, last_checkpoint, run_script, user_error
+from helpers import (
+    KOBART,
+    SCRIPTS,
+    assert_same_run,
+    check_help,
+    killable,
+    killed,
+    later_than,
+    run_script,
+    user_error,
+)
 
 from ratsnlp.nlpbook.run_folder import RunFolder
 from ratsnlp.nlpbook.summarization import made_dialogues, write_dialogues
 
-killable = pytest.mark.skipif(sys.platform == "win32", reason="Windows에는 이 신호가 없습니다.")
 TURNS = r"#Person1#: 내일 몇 시에 볼까?\n#Person2#: 오후 3시에 보자."
 SHORT = ("--num_beams", "2", "--min_new_tokens", "2", "--max_new_tokens", "12")
-
-
-def killed(number, when, script: str, *flags):
-    """Run a script in a fork, which gets the signal as soon as ``when()`` is true; what became of it."""
-    done, server = [], psutil.Process(fork_server().process.pid)
-    before = {child.pid for child in server.children()}
-    runner = threading.Thread(target=lambda: done.append(run_script(script, *flags)))
-    runner.start()
-    deadline = time.monotonic() + 120
-    while not when():
-        assert runner.is_alive(), done
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    (child,) = [child for child in server.children() if child.pid not in before]
-    child.send_signal(number)
-    runner.join(60)
-    return done[0]
-
-
-def later_than(file, steps: int):
-    """Whether the checkpoint ``file`` has been written after so many steps."""
-    def reached() -> bool:
-        try:
-            return last_checkpoint(file.parent)["global_step"] > steps
-        except (OSError, RuntimeError, EOFError):
-            return False
-    return reached
 
 
 @pytest.fixture
@@ -213,13 +191,8 @@ def test_what_is_too_long_is_cut_on_request(kobart, tmp_path):
 
 @pytest.mark.parametrize("script", ["train_sum-0.py", "train_sum-1.py", "infer_sum-0.py", "infer_sum-1.py"])
 def test_help_is_korean(script):
-    done = run_script(script, "--help")
-    assert done.returncode == 0
-    told = " ".join(done.stdout.split())
-    assert not re.search(r"usage:|options:|show this help", told)
-    for words in ("사용법: ", "배우는 것", "--encoder_max_len", "--device",
-                  "--special_tokens" if script.startswith("train") else "--early_stopping"):
-        assert words in told
+    check_help(script, "--encoder_max_len", "--device",
+               "--special_tokens" if script.startswith("train") else "--early_stopping")
 
 
 @pytest.mark.parametrize("kind", ["train", "infer"])

@@ -13,6 +13,7 @@ from .experiments import DEBUG_ROWS, check_run_name
 
 MAX_SEED = 2**32 - 1
 LORA_RATE = 10  # times the learning rate of the whole model
+OF_LORA = ("lora_alpha", "lora_dropout", "lora_target_modules")  # what there is to say of one besides
 LORA_R = 16  # what --qlora takes where none is named, and what is advised
 
 
@@ -136,7 +137,7 @@ class AdapterArguments(Arguments):
         super().__post_init__()
         if self.qlora and not self.lora_r:
             self.lora_r = LORA_R
-        for name in ("lora_alpha", "lora_dropout", "lora_target_modules"):
+        for name in OF_LORA:
             if not self.lora_r and getattr(self, name) != getattr(AdapterArguments, name):
                 raise UserError(f"{name}: LoRA를 쓸 때의 설정인데 lora_r가 0입니다. --lora_r 16처럼 함께 적으세요.")
         if self.qlora and getattr(self, "optimizer", None) == "muon":
@@ -147,8 +148,11 @@ class AdapterArguments(Arguments):
     @classmethod
     def adapt_defaults(cls, defaults: dict, given: dict) -> dict:
         """Small matrices that begin at zero take a greater rate than trained weights: about ten times. Source: Schulman
-        et al. (2025), "LoRA without regret"."""
+        et al. (2025), "LoRA without regret". What a script or its settings file asks of a LoRA is not used without one
+        (``--lora_r 0``)."""
         defaults = super().adapt_defaults(defaults, given)
+        if given.get("lora_r") == 0 and not given.get("qlora"):
+            return {name: value for name, value in defaults.items() if name not in ("qlora", *OF_LORA)}
         if not (given.get("lora_r") or given.get("qlora")) or "learning_rate" in given:
             return defaults
         if defaults.get("lora_r") or defaults.get("qlora"):  # a settings file's, whose rate is one for LoRA

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from .experiments import DEBUG_ROWS, begin_run
 
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # where torchrun, Lightning and SLURM number processes
 RUN_FOLDER = "NLPBOOK_RUN_FOLDER"  # for the processes that Lightning begins: where the first one writes
 
 
@@ -26,6 +25,20 @@ def set_seed(args, quiet: bool = False) -> None:
               else f"시드를 고정합니다: {args.seed}")
 
 
+def is_first(args) -> bool:
+    """Whether this process is the one that tells and writes: where several learn together, number 0 of them."""
+    return getattr(args, "world_size", 1) == 1 or _rank() == 0
+
+
+def _rank() -> int:
+    """The number of this process, as torchrun, SLURM or Lightning have told it."""
+    if "RANK" in os.environ:
+        return int(os.environ["RANK"])
+    if int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+        return int(os.environ.get("SLURM_PROCID", 0))
+    return int(os.environ.get("NODE_RANK", 0)) or int(os.environ.get("LOCAL_RANK", 0))
+
+
 def set_logger(args) -> None:
     """Let the library's log appear on standard error, and log the arguments.
 
@@ -36,8 +49,7 @@ def set_logger(args) -> None:
     Raises:
         UserError: no run of that name is there to ``resume``, or no folder can be made.
     """
-    together = getattr(args, "world_size", 1) > 1
-    if together and any(int(os.environ.get(name, 0)) for name in RANKS):  # one process tells for all
+    if not is_first(args):  # which tells for all
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         logging.getLogger("ratsnlp").setLevel(logging.ERROR)
         args.downstream_model_dir = os.environ.get(RUN_FOLDER, args.downstream_model_dir)

@@ -82,6 +82,13 @@ def special_tokens(tokenizer: PreTrainedTokenizerFast) -> dict[int, str]:
     return {number: str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
+def check_special(where: str, text: str, special: Iterable[str]) -> None:
+    """Raises UserError, which begins with ``where``, if ``text`` holds a ``special`` token."""
+    for token in special:
+        if token in text:
+            raise UserError(f"{where} {token!r} 토큰은 이 모델에서 대화의 구조를 나타내므로 쓸 수 없습니다.")
+
+
 def check_messages(messages: Sequence[Message], special: Iterable[str], place: str = "messages") -> None:
     """Raises UserError, naming the ``place``, where ``messages`` is no conversation that begins with a user's message,
     behind that of a system where there is one, or where a content holds a ``special`` token."""
@@ -96,9 +103,7 @@ def check_messages(messages: Sequence[Message], special: Iterable[str], place: s
         if not isinstance(content, str) or not content.strip():
             raise UserError(f"{where}: content는 한 글자 이상의 텍스트여야 하는데 {str(content)[:40]!r}입니다.")
         check_text(where, content)
-        for token in special:
-            if token in content:
-                raise UserError(f"{where}: {token!r} 토큰은 이 모델에서 대화의 구조를 나타내므로 쓸 수 없습니다.")
+        check_special(f"{where}:", content, special)
     roles = [message["role"] for message in messages]
     if "system" in roles[1:] or roles[0] == "assistant" or roles == ["system"]:
         raise UserError(f"{place}: user의 메시지로 시작해야 합니다. system은 그 앞에 한 번만 쓸 수 있습니다.")

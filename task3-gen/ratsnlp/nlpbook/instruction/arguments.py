@@ -52,14 +52,6 @@ class InstructionTrainArguments(ExperimentArguments, DistributedArguments, Adapt
         super().__post_init__()
         self.max_seq_length = self.encoder_max_len + self.decoder_max_len
 
-    @classmethod
-    def adapt_defaults(cls, defaults: dict, given: dict) -> dict:
-        """What a script asks of its LoRA is not used without one (``--lora_r 0``)."""
-        defaults = super().adapt_defaults(defaults, given)
-        without = given.get("lora_r") == 0 and not given.get("qlora")
-        of_lora = {"qlora", "lora_alpha", "lora_dropout", "lora_target_modules"} if without else set()
-        return {name: value for name, value in defaults.items() if name not in of_lora}
-
 
 @dataclass
 class InstructionInferArguments(FormatArguments, SummarizationInferArguments):

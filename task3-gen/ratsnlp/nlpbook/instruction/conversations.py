@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..generation.chat import Message, check_messages, special_tokens, with_input
+from ..generation.chat import Message, check_messages, check_special, special_tokens, with_input
 from ..text_files import check_text, compose, read_records
 
 if TYPE_CHECKING:
@@ -67,10 +67,7 @@ def _value(place: str, row: dict, option: str, name: str, special: list[str]) ->
     if not value.strip() and option in ("prompt_column", "response_column"):
         raise UserError(f"{place}: {name} 값이 비어 있습니다.")
     check_text(place, value)
-    for token in special:
-        if token in value:
-            raise UserError(f"{place}: {name} 값의 {token!r} 토큰은 이 모델에서 대화의 구조를 나타내므로 쓸 수 "
-                            "없습니다.")
+    check_special(f"{place}: {name} 값의", value, special)
     return value
 
 

@@ -43,9 +43,9 @@ def load_conversation_datasets(args, tokenizer) -> tuple[ConversationDataset, Co
     train, validation = (whole.part(row for row, number in enumerate(whole.documents) if (number in held_out) is kind)
                          for kind in (False, True))
     if args.turns > 1:
-        learnt = [each for number, each in enumerate(conversations) if number not in held_out]
-        lengths = np.bincount(train.documents, train.lengths, len(conversations)).astype(int)
-        lengths = [int(length) for number, length in enumerate(lengths) if number not in held_out]
+        learnt = np.setdiff1d(np.arange(len(conversations)), list(held_out))
+        lengths = np.bincount(whole.documents, whole.lengths)[learnt]
+        learnt = [conversations[number] for number in learnt]
         train = dataset([*learnt, *joined(learnt, lengths, args.turns, args.block_size, args.seed)])
         print(f"turns: 질문과 답변을 {args.turns}개까지 이은 대화를 더해 {len(train):,}개로 학습합니다.")
     train.log_example()

@@ -12,8 +12,7 @@ from ..generation.chat import check_messages, encode, render, special_tokens, us
 from ..generation.prompts import prompt_ids
 from ..generation.samples import Sample
 from ..pretrained import load_config, load_tokenizer, max_positions
-from ..summarization.dialogues import clean_dialogue
-from ..text_files import check_text, compose
+from ..summarization.dialogues import given_dialogue
 from .arguments import SYSTEM
 from .dialogues import asked
 from .features import cut_text, tell_cuts
@@ -44,10 +43,7 @@ class Predictor(generation.Predictor):
             raise UserError(f"모델: 인코더가 있는 모델({model.config.model_type})은 infer_sum-0.py나 infer_sum-1.py로 "
                             "요약합니다.")
         tokenizer = copy.deepcopy(tokenizer)  # whose template may become another
-        lacking = use_format(tokenizer, format)
-        if lacking:
-            raise UserError(f"format: 이 모델은 대화 템플릿의 {lacking[0]} 토큰을 배우지 않았습니다. train_sum-2.py로 "
-                            "학습하거나, --format instruction으로 실행하세요.")
+        use_learnt_format(tokenizer, format)
         super().__init__(model, tokenizer, device, engine)
         self.system, self.truncate = system, truncate
         self.positions = max_positions(model.config) or math.inf
@@ -62,7 +58,7 @@ class Predictor(generation.Predictor):
         """
         name = args.model_name_or_path
         tokenizer, positions = load_tokenizer(name), max_positions(load_config(name)) or math.inf
-        use_format(tokenizer, args.format)
+        use_learnt_format(tokenizer, args.format)
         most = min(args.encoder_max_len, positions - _room(args, positions))
         cuts = {}
         for example in examples:
@@ -79,12 +75,9 @@ class Predictor(generation.Predictor):
         return _new_tokens(self.positions)
 
     def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
-        place = "dialogue" if number is None else f"dialogues {number}번째"
-        if not isinstance(prompt, str):
-            raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
-        check_text(place, prompt)
+        place, dialogue = given_dialogue(prompt, number)
         room = _room(options, self.positions)
-        whole, ids = dialogue_prompt(self.tokenizer, clean_dialogue(compose(prompt), place), place, self.system,
+        whole, ids = dialogue_prompt(self.tokenizer, dialogue, place, self.system,
                                      min(self.encoder_max_len, self.positions - room))
         if len(ids) < len(whole) and not self.truncate:
             raise UserError(f"{place}: 프롬프트가 {len(whole):,}토큰이라 encoder_max_len({self.encoder_max_len})보다 "
@@ -95,6 +88,15 @@ class Predictor(generation.Predictor):
         sample = super()._sample(before, before, new, ended, whole_sentences)
         text = " ".join(sample.text.split())
         return Sample(text, ended, text)
+
+
+def use_learnt_format(tokenizer, name: str) -> None:
+    """:func:`~ratsnlp.nlpbook.generation.chat.use_format`. Raises UserError where it needs tokens that ``tokenizer``
+    lacks: no model has learnt them yet."""
+    lacking = use_format(tokenizer, name)
+    if lacking:
+        raise UserError(f"format: 이 모델은 대화 템플릿의 {lacking[0]} 토큰을 배우지 않았습니다. train_sum-2.py로 "
+                        "학습하거나, --format instruction으로 실행하세요.")
 
 
 def dialogue_prompt(tokenizer, dialogue: str, place: str, system: str, most: int) -> tuple[list[int], list[int]]:
@@ -120,5 +122,4 @@ def _new_tokens(positions: float) -> int:
 
 def _room(options: DecodingOptions, positions: float) -> int:
     """How many new tokens ``options`` ask for; none where their length counts the prompt's as well."""
-    counts_prompt = options.max_new_tokens is None and options.max_length is not None
-    return 0 if counts_prompt else options.max_new_tokens or _new_tokens(positions)
+    return 0 if Predictor._counts_prompt(options) else options.max_new_tokens or _new_tokens(positions)

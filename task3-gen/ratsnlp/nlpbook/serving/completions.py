@@ -82,7 +82,7 @@ def own_names(length: str = "max_tokens") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        names = {"max_new_tokens": length, "min_new_tokens": "min_tokens", "steps": "logprobs"}
+        names = {name: own for own, name in OWN_NAMES.items()} | {"max_new_tokens": length, "steps": "logprobs"}
         raise type(error)(re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], str(error),
                                  flags=re.ASCII)) from error  # a Korean particle is no part of the name
 

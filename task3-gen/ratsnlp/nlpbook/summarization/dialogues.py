@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import whole_file
-from ..text_files import check_text, suffix, table_rows
+from ..text_files import check_text, compose, suffix, table_rows
 from .dialogue_generator import Dialogue, made_dialogues
 
 FILES = {"train": "train.csv", "val": "dev.csv"}
@@ -80,6 +80,16 @@ def clean_dialogue(text: str, place: str) -> str:
         raise UserError(f"{place}: 발화가 없는 대화입니다. 한 줄에 하나씩 '#Person1#: 안녕하세요.'처럼 적어야 하는데 "
                         f"{dialogue[:30]!r}입니다.")
     return dialogue
+
+
+def given_dialogue(prompt, number: int | None = None) -> tuple[str, str]:
+    """The place of a dialogue that a program was given, alone or as this ``number`` of several, and the dialogue as
+    :func:`clean_dialogue` has it. Raises UserError where it is no text, or as that does."""
+    place = "dialogue" if number is None else f"dialogues {number}번째"
+    if not isinstance(prompt, str):
+        raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
+    check_text(place, prompt)
+    return place, clean_dialogue(compose(prompt), place)
 
 
 def fetch_dialogues(args) -> None:

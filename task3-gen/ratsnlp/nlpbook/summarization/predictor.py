@@ -12,8 +12,7 @@ from ..generation.options import WINS, DecodingOptions
 from ..generation.prompts import cut_to_sentence, prompt_ids, readable
 from ..generation.samples import Sample
 from ..pretrained import load_config, load_tokenizer, max_positions
-from ..text_files import check_text, compose
-from .dialogues import clean_dialogue
+from .dialogues import given_dialogue
 from .features import check_hangul, dialogue_ids, fit
 
 if TYPE_CHECKING:
@@ -101,11 +100,8 @@ class Predictor(generation.Predictor):
         return {**super()._arguments(options), **more}
 
     def _encode(self, prompt, options: DecodingOptions, number: int | None = None) -> list[int]:
-        place = "dialogue" if number is None else f"dialogues {number}번째"
-        if not isinstance(prompt, str):
-            raise UserError(f"{place}: 문자열이어야 하는데 {prompt!r}입니다.")
-        check_text(place, prompt)
-        ids = dialogue_ids(self.tokenizer, clean_dialogue(compose(prompt), place))
+        place, dialogue = given_dialogue(prompt, number)
+        ids = dialogue_ids(self.tokenizer, dialogue)
         if len(ids) > self.encoder_max_len and not self.truncate:
             raise UserError(f"{place}: {len(ids)}토큰이라 encoder_max_len({self.encoder_max_len})보다 깁니다. "
                             "줄이거나, 뒤를 잘라도 된다면 truncate=True로 하세요.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -100,17 +99,3 @@ def _tell_end(record: logging.LogRecord) -> bool:
         return True
     print(f"오류: devices: {_OTHER_ENDED}", file=sys.stderr, flush=True)
     return False
-
-
-def is_first(args) -> bool:
-    """Whether this process is the one that tells and writes, before they are joined."""
-    return args.world_size == 1 or _launched_rank() == 0
-
-
-def _launched_rank() -> int:
-    """The number of this process, as torchrun, SLURM or Lightning have told it."""
-    if "RANK" in os.environ:
-        return int(os.environ["RANK"])
-    if int(os.environ.get("SLURM_NTASKS", 1)) > 1:
-        return int(os.environ.get("SLURM_PROCID", 0))
-    return int(os.environ.get("NODE_RANK", 0)) or int(os.environ.get("LOCAL_RANK", 0))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import UserError
 from ..pretrained import load_tokenizer
 from ..run_folder import RunFolder
-from .distributed import is_first
+from ..utils import is_first
 from .fingerprints import tokens_sha256
 from .last_checkpoint import Progress, read_progress
 

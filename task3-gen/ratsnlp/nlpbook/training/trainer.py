@@ -13,10 +13,11 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from ..devices import resolve_device
 from ..errors import UserError
 from ..run_folder import RunFolder, checkpoint_name
+from ..utils import is_first
 from .adapters import whole_bytes
 from .best_checkpoints import BestCheckpoints, Patience
 from .checkpoint_io import WholeFileCheckpointIO
-from .distributed import explained_ends, is_first, strategy_of
+from .distributed import explained_ends, strategy_of
 from .footprint import GradientCheckpointing, HalfBase
 from .last_checkpoint import LastCheckpoint
 from .loss_watch import LossWatch
