@@ -2,25 +2,19 @@
 
 import itertools
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
+from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
-from helpers import SCRIPTS, killable, last_checkpoint, run_script
-from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
+from distributed_runs import ON_CPU, Pair, curve_of
+from helpers import killable, last_checkpoint, run_script
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.training import order
-from ratsnlp.nlpbook.training.order import EpochOrder
-
-ON_CPU = ("--device", "cpu", "--precision", "32", "--recipe", "standard", "--batch_size", "8", "--seed", "7",
-          "--logging_steps", "1")
+from ratsnlp.nlpbook.training.order import EpochOrder, order_by_epoch, weight_of
 
 
 @pytest.fixture
@@ -47,6 +41,18 @@ def test_each_process_has_its_share_of_the_batches_of_one(rows, batch_size, coun
         assert len(together) == max(len(batch), count)  # a last row is seen twice rather than waited for
 
 
+def test_a_row_that_another_process_has_too_does_not_count(processes):
+    for rows in (64, 61, 57):
+        counted = []
+        for rank in range(4):
+            processes(rank, 4)
+            loader = DataLoader(range(rows), batch_size=8)
+            order_by_epoch(loader, 7, processes=4)
+            task = SimpleNamespace(trainer=SimpleNamespace(training=True, train_dataloader=loader))
+            counted += [int(row) for number, batch in enumerate(loader) if weight_of(task, number) for row in batch]
+        assert sorted(counted) == list(range(rows))
+
+
 def test_a_run_goes_on_after_the_batches_that_are_done_with_any_number_of_processes(processes):
     for rank, count in itertools.chain(((0, 1),), ((rank, 4) for rank in range(4))):
         processes(rank, count)
@@ -57,7 +63,12 @@ def test_a_run_goes_on_after_the_batches_that_are_done_with_any_number_of_proces
 @pytest.mark.parametrize(("changes", "told"), [
     ({"devices": 3}, "batch_size: 장치의 수(3)의 배수여야 하는데 8입니다."),
     ({"devices": 2, "num_nodes": 8}, "batch_size: 장치의 수(16)의 배수여야 하는데 8입니다."),
-    ({"devices": 2, "recipe": "book"}, "devices: --recipe book은 장치 하나로만 학습하는데 2입니다.")])
+    ({"devices": 2, "recipe": "book"}, "devices: --recipe book은 장치 하나로만 학습하는데 2입니다."),
+    ({"strategy": "fsdp"}, "strategy: fsdp는 장치가 둘 이상일 때 쓰는데 하나입니다. --devices 2처럼 함께 적으세요."),
+    ({"strategy": "fsdp", "devices": 2, "qlora": True}, "strategy: fsdp는 4비트 행렬을 나누지 못해 qlora와 함께 쓸 수 "
+     "없습니다. --lora_r만 적거나 --strategy ddp로 학습하세요."),
+    ({"strategy": "fsdp", "devices": 2, "precision": "16"}, "strategy: fsdp는 float16으로 학습하지 못해 precision 16과 "
+     "함께 쓸 수 없습니다. --precision bf16이나 32로 학습하세요.")])
 def test_what_cannot_be_shared_out_is_told(make_args, changes, told):
     with pytest.raises(UserError) as error:
         make_args(**changes)
@@ -74,10 +85,8 @@ def test_torchrun_and_slurm_say_how_many_there_are(make_args, monkeypatch):
         monkeypatch.setenv(name, value)
     args = make_args()
     assert (args.devices, args.num_nodes) == (2, 4)
-
-
-def curve_of(folder) -> list[float]:
-    return [loss for _, loss in last_checkpoint(folder)["callbacks"]["LossWatch"]["curve"]["loss"]]
+    with pytest.raises(UserError, match="force_download: .* 말뭉치 파일을 지우고"):
+        make_args(force_download=True)
 
 
 def test_two_processes_learn_as_one(command, tmp_path):
@@ -104,38 +113,6 @@ def test_two_processes_learn_as_one(command, tmp_path):
 
     assert lines(both.stderr) == lines(alone.stderr)  # by one process for both
     assert both.stdout == alone.stdout
-
-
-class Pair:
-    """train_gen-0.py in two processes that Lightning has begun, once they have saved something."""
-
-    def __init__(self, command, folder, *flags):
-        self.folder, self.log = folder, folder.with_suffix(".log")
-        with open(self.log, "w", encoding="utf-8") as log:
-            self.first = subprocess.Popen(
-                [sys.executable, SCRIPTS / "train_gen-0.py", *command, *ON_CPU, "--epochs", "400", "--save_steps", "3",
-                 "--devices", "2", "--downstream_model_dir", folder, *flags], stdout=subprocess.DEVNULL, stderr=log,
-                env={**os.environ, "PYTHONIOENCODING": "utf-8"})
-        deadline = time.monotonic() + 120
-        while not (folder / "last.ckpt").exists():
-            assert self.first.poll() is None, self.told()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        (self.second,) = [child for child in psutil.Process(self.first.pid).children()
-                          if "--devices" in child.cmdline()]
-
-    def told(self) -> str:
-        return self.log.read_text(encoding="utf-8")
-
-    def ends(self, seconds: float) -> str:
-        """The one line of the error; both have ended by then."""
-        code = self.first.wait(seconds)
-        gone, alive = psutil.wait_procs([self.second], 5)
-        assert not alive
-        assert code in (2, -signal.SIGKILL)
-        assert "Traceback" not in self.told()
-        (line,) = [line for line in self.told().splitlines() if line.startswith("오류: ")]
-        return line
 
 
 @killable

@@ -88,15 +88,16 @@ class DistributedArguments(Arguments):
         1, "한 컴퓨터에서 함께 학습할 장치(GPU)의 수. batch_size는 모든 장치를 합한 값입니다", minimum=1, maximum=1024)
     num_nodes: int = argument(1, "함께 학습할 컴퓨터의 수", minimum=1, maximum=1024)
     strategy: str = argument(
-        "auto", "나누는 방법: ddp(장치마다 모델 전체를 두고 배치를 나눕니다), auto(장치가 여럿이면 ddp)",
-        choices=("auto", "ddp"))
+        "auto", "나누는 방법: ddp(장치마다 모델 전체를 두고 배치를 나눕니다), fsdp(모델도 나눕니다. 한 GPU에서 전부 "
+        "학습할 수 없는 모델에 씁니다), auto(장치가 여럿이면 ddp)", choices=("auto", "ddp", "fsdp"))
     ddp_timeout: int = argument(
         600, "한 프로세스가 몇 초 동안 응답하지 않으면 멈출지", minimum=1, maximum=86400)
 
     def __post_init__(self):
         super().__post_init__()
         environment = os.environ
-        if "LOCAL_WORLD_SIZE" in environment:  # torchrun's
+        torchrun = "LOCAL_WORLD_SIZE" in environment
+        if torchrun:
             self.devices = int(environment["LOCAL_WORLD_SIZE"])
             self.num_nodes = int(environment["WORLD_SIZE"]) // self.devices
         elif int(environment.get("SLURM_NTASKS", 1)) > 1:
@@ -107,9 +108,27 @@ class DistributedArguments(Arguments):
             raise UserError(f"batch_size: 장치의 수({self.world_size})의 배수여야 하는데 {batch_size}입니다.")
         if self.world_size > 1 and getattr(self, "recipe", "standard") == "book":
             raise UserError(f"devices: --recipe book은 장치 하나로만 학습하는데 {self.world_size}입니다.")
+        outside = torchrun or "SLURM_NTASKS" in environment
+        if self.world_size > 1 and outside and getattr(self, "force_download", False):  # who has seen the old files?
+            raise UserError("force_download: torchrun이나 SLURM으로 시작한 여러 프로세스에서는 쓸 수 없습니다. "
+                            "말뭉치 파일을 지우고 다시 실행하세요.")
         if self.devices > 1 and ":" in getattr(self, "device", ""):
             raise UserError(f"devices: --device {self.device}는 장치 하나인데 {self.devices}입니다. "
                             "--device cuda로 적으세요.")
+        if self.strategy == "fsdp":
+            self._check_fsdp()
+
+    def _check_fsdp(self) -> None:
+        if self.world_size == 1:
+            raise UserError("strategy: fsdp는 장치가 둘 이상일 때 쓰는데 하나입니다. --devices 2처럼 함께 적으세요.")
+        if getattr(self, "qlora", False):
+            raise UserError("strategy: fsdp는 4비트 행렬을 나누지 못해 qlora와 함께 쓸 수 없습니다. --lora_r만 적거나 "
+                            "--strategy ddp로 학습하세요.")
+        fp16 = getattr(self, "fp16", False)
+        if fp16 or getattr(self, "precision", "auto") == "16":
+            name = "fp16" if fp16 else "precision 16"
+            raise UserError(f"strategy: fsdp는 float16으로 학습하지 못해 {name}과 함께 쓸 수 없습니다. "
+                            "--precision bf16이나 32로 학습하세요.")
 
     @property
     def world_size(self) -> int:

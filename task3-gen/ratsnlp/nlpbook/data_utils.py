@@ -1,5 +1,6 @@
 """From features to batches, and the corpus files from wherever they are."""
 
+import os
 import random
 import shutil
 import tempfile
@@ -61,19 +62,42 @@ class LengthGroupedSampler(Sampler):
 
 def fetch_corpus(args) -> None:
     """Make sure that the corpus files are there, as ``Korpora.fetch`` would; files in place are used without a network.
+    One process downloads at a time: others that want the same files wait for it (``args.ddp_timeout`` seconds).
 
     Raises:
-        UserError: files are missing and cannot be downloaded (naming the files and the folder to put them in).
+        UserError: files are missing and cannot be downloaded (naming the files and the folder to put them in), or
+            another process has been at it for too long.
     """
     folder = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
-    names = ["ratings_train.txt", "ratings_test.txt"]
-    missing = [name for name in names if args.force_download or not (folder / name).is_file()]
-    if not missing:
+    if not _missing(folder, args):
         return
-    advice = f"{', '.join(missing)} 파일을 {folder} 폴더에 넣으세요."
+    advice = f"{', '.join(_missing(folder, args))} 파일을 {folder} 폴더에 넣으세요."
     if args.downstream_corpus_name != "nsmc":
         raise UserError(
             f"말뭉치 {args.downstream_corpus_name!r}: 폴더에 없고, 내려받을 수 있는 말뭉치는 nsmc뿐입니다. {advice}")
+    from filelock import FileLock, Timeout
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    seconds = getattr(args, "ddp_timeout", 600)
+    try:
+        with FileLock(folder.parent / ".nsmc.lock", timeout=seconds):
+            _download(folder, _missing(folder, args), advice)  # fewer by now where another process has had its turn
+    except Timeout as error:
+        told = f"ddp_timeout: 다른 프로세스가 {seconds}초 안에 nsmc를 내려받지 못했습니다. {advice}"
+        raise UserError(told) from error
+
+
+def _missing(folder: Path, args) -> list[str]:
+    """The files to download. Of several processes on a machine the first alone downloads what is there already."""
+    force = args.force_download and (getattr(args, "world_size", 1) == 1 or os.environ.get("LOCAL_RANK", "0") == "0")
+    return [name for name in ("ratings_train.txt", "ratings_test.txt") if force or not (folder / name).is_file()]
+
+
+def _download(folder: Path, names: list[str], advice: str) -> None:
+    """Bring the files ``names`` of NSMC into ``folder``. Raises UserError, which ends with ``advice``, where that
+    fails."""
+    if not names:
+        return
     from Korpora import Korpora
 
     # Korpora takes any file that is there for whole, a broken download too
@@ -83,7 +107,7 @@ def fetch_corpus(args) -> None:
         except OSError as error:
             raise UserError(f"nsmc를 내려받지 못했습니다({error}). 인터넷에 연결하거나 {advice}") from error
         folder.mkdir(parents=True, exist_ok=True)
-        for name in missing:
+        for name in names:
             with whole_file(folder / name) as unfinished:  # a file under its name is taken for whole from then on
                 shutil.copyfile(Path(temporary) / "nsmc" / name, unfinished)
 

@@ -46,7 +46,7 @@ def begin_run(name: str, resume: bool = False) -> Path:
     root = OUTPUT / "experiments"
     check_writable(root, "run_name")
     end_run()
-    folder = _newest(root, name) if resume else _new(root, name)
+    folder = newest_run(name) if resume else _new(root, name)
     _write_latest(root, folder)
     global _log
     _log = TerminalLog(folder / LOG)
@@ -79,8 +79,9 @@ def _new(root: Path, name: str) -> Path:
         return folder
 
 
-def _newest(root: Path, name: str) -> Path:
-    runs = []
+def newest_run(name: str) -> Path:
+    """The folder of the newest run of this ``name``. Raises UserError where there is none."""
+    root, runs = OUTPUT / "experiments", []
     for folder in root.glob("*/*"):
         found = re.fullmatch(r"(\d{8}_\d{6})(?:-(\d+))?_(.+)", folder.name)
         if found and found[3] == name and folder.is_dir():

@@ -6,7 +6,7 @@ import random
 import sys
 from dataclasses import asdict
 
-from .experiments import DEBUG_ROWS, begin_run
+from .experiments import DEBUG_ROWS, begin_run, newest_run
 
 RUN_FOLDER = "NLPBOOK_RUN_FOLDER"  # for the processes that Lightning begins: where the first one writes
 
@@ -52,7 +52,10 @@ def set_logger(args) -> None:
     if not is_first(args):  # which tells for all
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         logging.getLogger("ratsnlp").setLevel(logging.ERROR)
-        args.downstream_model_dir = os.environ.get(RUN_FOLDER, args.downstream_model_dir)
+        if RUN_FOLDER in os.environ:
+            args.downstream_model_dir = os.environ[RUN_FOLDER]
+        elif getattr(args, "run_name", None) and args.resume:  # torchrun's: it reads what the first one reads
+            args.downstream_model_dir = str(newest_run(args.run_name))
         return
     if getattr(args, "run_name", None):
         args.downstream_model_dir = os.environ[RUN_FOLDER] = str(begin_run(args.run_name, args.resume))

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from ..training.adapters import unwrapped
+
 # Rows of logits at a time. On a CPU they stay in its cache; larger tensors are also given back to the system and asked
 # for again in each step, which takes as long as computing them.
 ROWS = {"cpu": 128}
@@ -62,7 +64,7 @@ def has_plain_head(model) -> bool:
     that ``model`` computes.
     """
     head, body = model.get_output_embeddings(), model.base_model
-    matrix = getattr(head, "original_module", head)  # peft wraps one of which some rows learn; its weight has them
+    matrix = unwrapped(head)  # while the weight of head has the rows that learn
     if type(matrix) is not torch.nn.Linear or matrix.bias is not None or body is model:
         return False
     states = torch.randn(1, 4, matrix.in_features, generator=torch.Generator().manual_seed(0)).to(head.weight)

@@ -3,6 +3,7 @@
 from pytorch_lightning.callbacks import Callback
 
 from ..training.samples import show_samples
+from ..training.shards import ready_to_write
 from .samples import sample_texts
 
 
@@ -19,7 +20,7 @@ class SampleTexts(Callback):
         if trainer.fast_dev_run:
             return
         dataset = trainer.train_dataloader.dataset
-        with trainer.precision_plugin.forward_context():
+        with ready_to_write(module), trainer.precision_plugin.forward_context():
             samples = [
                 sample_texts(module.model, dataset.tokenizer, prompt, 1, self.SEED, max_new_tokens=self.LENGTH)[0]
                 for prompt in dataset.prompts[: self.PROMPTS]]

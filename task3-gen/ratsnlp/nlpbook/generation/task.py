@@ -13,6 +13,8 @@ from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
 from ..training.distributed import mean_of_all, world
 from ..training.optimizers import can_fuse
+from ..training.order import weight_of
+from ..training.shards import shard
 from .loss import has_plain_head, largest_loss, token_losses
 from .prompts import quiet_false_alarm
 from .recipes import recipe_of
@@ -50,6 +52,9 @@ class GenerationTask(LightningModule):
     def configure_callbacks(self):
         return [SampleTexts(), *self.recipe.callbacks()]
 
+    def configure_model(self):
+        shard(self)
+
     def on_save_checkpoint(self, checkpoint):
         keep_adapter(checkpoint, self.model)
 
@@ -68,20 +73,21 @@ class GenerationTask(LightningModule):
 
     def training_step(self, batch, batch_idx):
         loss, losses = self.recipe.training_loss(self.model, batch, self.plain_head)
-        self.log("loss", mean_of_all(losses.sum(), losses.numel()), prog_bar=True)
-        return loss * world()[1]  # over whose processes gradients are averaged
+        weight = weight_of(self, batch_idx)
+        self.log("loss", mean_of_all(losses.sum() * weight, losses.numel() * weight), prog_bar=True)
+        return loss * weight * world()[1]  # over whose processes gradients are averaged
 
     def validation_step(self, batch, batch_idx):
         # Lightning averages over batches by batch_size: by tokens and by characters these are the
         # means over all of the data.
         losses, own = token_losses(self.model, batch, self.plain_head)
         # It divides sums of whole numbers by the number of processes, and drops the rest: so they are multiples of it.
-        _, processes = world()
+        times = world()[1] * weight_of(self, batch_idx)
         val_loss, weight = self.recipe.val_loss(self.model, batch, losses)
-        self.log("val_loss", val_loss, prog_bar=True, batch_size=weight * processes, sync_dist=True)
+        self.log("val_loss", val_loss, prog_bar=True, batch_size=weight * times, sync_dist=True)
         characters = max(int(batch["characters"].sum()), 1)
         self.log("val_bits_per_char", losses[own].sum() / (math.log(2) * characters),
-                 batch_size=characters * processes, sync_dist=True)
+                 batch_size=characters * times, sync_dist=True)
 
     def largest_loss(self, model, input_ids):
         """The loss of a step on ``input_ids`` (N, W) in which every token counts, or as many as an answer may have, for

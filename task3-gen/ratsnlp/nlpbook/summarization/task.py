@@ -15,7 +15,9 @@ from ..pretrained import check_architecture, check_length
 from ..training.adapters import check_adapter, check_added, has_adapter, keep_adapter, load_adapter
 from ..training.distributed import gathered, mean_of_all, world
 from ..training.optimizers import can_fuse, scheduled_optimizer
+from ..training.order import weight_of
 from ..training.samples import show_samples
+from ..training.shards import shard
 from .predictor import summary_text
 
 logger = logging.getLogger("ratsnlp")
@@ -47,6 +49,9 @@ class SummarizationTask(LightningModule):
         self.written, self.baselines = {}, None
         self.save_hyperparameters(asdict(args))
 
+    def configure_model(self):
+        shard(self)
+
     def on_save_checkpoint(self, checkpoint):
         keep_adapter(checkpoint, self.model)
 
@@ -63,15 +68,15 @@ class SummarizationTask(LightningModule):
         self.train()  # from_pretrained leaves the model in eval mode, that is without dropout
 
     def training_step(self, batch, batch_idx):
-        losses = self._losses(batch)
-        self.log("loss", mean_of_all(losses.sum(), losses.numel()), prog_bar=True)
+        losses, weight = self._losses(batch), weight_of(self, batch_idx)
+        self.log("loss", mean_of_all(losses.sum() * weight, losses.numel() * weight), prog_bar=True)
         # so that each token of an epoch weighs the same; gradients are averaged over the processes
-        return losses.sum() / self.tokens_per_step * world()[1]
+        return losses.sum() / self.tokens_per_step * weight * world()[1]
 
     def validation_step(self, batch, batch_idx):
         losses = self._losses(batch)
-        self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses) * world()[1],
-                 sync_dist=True)
+        times = world()[1] * weight_of(self, batch_idx)
+        self.log("val_loss", losses.mean(), prog_bar=True, batch_size=len(losses) * times, sync_dist=True)
         dataset = self.trainer.val_dataloaders.dataset
         with in_eval_mode(self.model):
             written = self.model.generate(

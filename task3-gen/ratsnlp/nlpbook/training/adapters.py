@@ -21,6 +21,7 @@ from ..paths import BUNDLED_MODELS
 from ..pretrained import ADAPTER_CONFIG, load_config, load_weights, save_tokenizer
 from ..run_folder import MODEL_FILES, MODEL_PREFIX
 from .precision import half_dtype, precision_of
+from .shards import parts_like
 
 ADAPTER = "adapter"  # under which a checkpoint tells of it
 NAME = "default"  # peft's of the only adapter that a model has
@@ -174,9 +175,9 @@ def whole_bytes(model) -> int:
     return sum((8 if each.dtype == torch.uint8 else 4) * each.numel() for each in model.parameters())
 
 
-def weights_of(model) -> dict[str, torch.Tensor]:
-    """The weights of the adapter in ``model``, under peft's names."""
-    return _peft().get_peft_model_state_dict(model, save_embedding_layers=False)
+def weights_of(model, state_dict: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+    """The weights of the adapter in ``model``, or in the ``state_dict`` of it, under peft's names."""
+    return _peft().get_peft_model_state_dict(model, state_dict, save_embedding_layers=False)
 
 
 def set_weights(model, weights: dict[str, torch.Tensor], source) -> None:
@@ -185,10 +186,15 @@ def set_weights(model, weights: dict[str, torch.Tensor], source) -> None:
     Raises:
         UserError: they are not of such an adapter (naming the ``source``).
     """
-    expected = {name: tensor.shape for name, tensor in weights_of(model).items()}
-    if expected != {name: tensor.shape for name, tensor in weights.items()}:
+    there = weights_of(model)
+    if {name: each.shape for name, each in there.items()} != {name: each.shape for name, each in weights.items()}:
         raise UserError(f"{source}: 다른 어댑터의 가중치입니다(LoRA를 넣은 층이나 r이 다릅니다).")
-    _peft().set_peft_model_state_dict(model, weights)
+    _peft().set_peft_model_state_dict(model, parts_like(there, weights))
+
+
+def unwrapped(embedding: torch.nn.Module) -> torch.nn.Module:
+    """The frozen layer where peft has wrapped an ``embedding``, some rows of which learn."""
+    return getattr(embedding, "original_module", embedding)
 
 
 def has_adapter(model) -> bool:
@@ -212,8 +218,9 @@ def describe(model) -> dict:
 
 def keep_adapter(checkpoint: dict, model) -> None:
     """Leave of ``model``, where there is an adapter in it, only that in a Lightning ``checkpoint``."""
+    whole = {name.removeprefix(MODEL_PREFIX): each for name, each in checkpoint["state_dict"].items()}
     if has_adapter(model):
-        checkpoint["state_dict"] = {MODEL_PREFIX + name: tensor for name, tensor in weights_of(model).items()}
+        checkpoint["state_dict"] = {MODEL_PREFIX + name: each for name, each in weights_of(model, whole).items()}
         checkpoint[ADAPTER] = describe(model)
 
 

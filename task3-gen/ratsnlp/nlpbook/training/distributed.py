@@ -28,9 +28,14 @@ def strategy_of(args, on_gpu: bool) -> Strategy | str:
     """Lightning's strategy for ``args``: ``auto`` where one device learns."""
     if args.world_size == 1:
         return "auto"
+    joined = {"process_group_backend": "nccl" if on_gpu else "gloo", "timeout": timedelta(seconds=args.ddp_timeout)}
+    if args.strategy == "fsdp":
+        from .sharded_strategy import ShardedStrategy
+
+        return ShardedStrategy(args.world_size, tensor_parallel_size=1, save_distributed_checkpoint=False, **joined)
     from pytorch_lightning.strategies import DDPStrategy
 
-    return DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo", timeout=timedelta(seconds=args.ddp_timeout))
+    return DDPStrategy(**joined)
 
 
 def is_distributed() -> bool:

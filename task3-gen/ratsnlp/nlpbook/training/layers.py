@@ -64,6 +64,14 @@ def use_byte_eager(model) -> None:
         model.set_attn_implementation(BYTE_EAGER)
 
 
+def blocks_of(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The layers of ``model`` that follow one another, each of attention and feed-forward: what transformers may
+    compute again in a backward pass."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
 def use_fast_layers(model: torch.nn.Module) -> list[tuple[torch.nn.Module, str, torch.nn.Module]]:
     """Give ``model`` :class:`ByteDropout`, and PyTorch's GELU in one pass where GPT-2's ``gelu_new``
     is written out in seven.

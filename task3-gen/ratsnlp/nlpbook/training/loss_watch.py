@@ -6,6 +6,7 @@ from pytorch_lightning.callbacks import Callback
 
 from ..errors import UserError
 from ..run_folder import RunFolder
+from .adapters import unwrapped
 from .loss_curve import draw_losses
 
 WINDOW = 50  # steps over which the loss is averaged to tell a spike from the noise of small batches
@@ -63,7 +64,7 @@ class LossWatch(Callback):
 
     def on_train_start(self, trainer, module):
         self.step = trainer.global_step
-        self.guard = LossGuard(len(module.model.get_input_embeddings().weight), self.args.learning_rate)
+        self.guard = LossGuard(unwrapped(module.model.get_input_embeddings()).num_embeddings, self.args.learning_rate)
         if self.guard_state:
             self.guard.load_state_dict(self.guard_state)
 

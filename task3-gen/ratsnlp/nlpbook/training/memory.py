@@ -6,7 +6,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from .adapters import inject, lora_config
 from .fast_layers import FastLayers
 from .footprint import HalfBase
 from .heap import KEPT, Heap
+from .layers import blocks_of
 from .optimizers import MuonAdamW, parameter_groups
 from .precision import half_dtype
 
@@ -155,6 +156,8 @@ def estimate(config, args, loss: Loss, device: str, precision: str, rows: Iterab
                 del value
             optimizer.zero_grad()
         needed = ledger.peak()
+        if getattr(args, "strategy", None) == "fsdp":
+            needed = _shared_out(needed, model, args.world_size)
         # A model is read in float32 before its frozen matrices shrink; a GPU sees only what has shrunk.
         read = 4 * sum(each.numel() for each in model.parameters()) if kept else 0
         return needed if needed.total >= read else MemoryEstimate(weights=read)
@@ -186,6 +189,23 @@ def _model(config, args, kind: str, precision: str, rows: Iterable[int]) -> torc
                 if isinstance(child, torch.nn.Dropout):
                     setattr(module, name, _MaskDropout(child.p))
     return model
+
+
+def _shared_out(needs: MemoryEstimate, model, processes: int) -> MemoryEstimate:
+    """What one of so many ``processes`` needs of it where each has its part of the ``model`` (FSDP2) and, whole, two of
+    its layers, that which is computed and that which comes next, and what is in none of them."""
+    layers = [list(block.parameters()) for block in blocks_of(model)]
+    inside = {id(parameter) for layer in layers for parameter in layer}
+    whole = [parameter for parameter in model.parameters() if id(parameter) not in inside]
+    whole += [parameter for layer in sorted(layers, key=_bytes)[-2:] for parameter in layer]
+    return replace(
+        needs, weights=needs.weights // processes + _bytes(whole), optimizer=needs.optimizer // processes,
+        gradients=needs.gradients // processes + (_bytes([each for each in whole if each.requires_grad])
+                                                  if needs.gradients else 0))
+
+
+def _bytes(parameters: Iterable[torch.nn.Parameter]) -> int:
+    return sum(parameter.nbytes for parameter in parameters)
 
 
 def _place(model) -> None:

@@ -7,7 +7,9 @@ from functools import partial
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+from .adapters import unwrapped
 from .precision import best_precision
+from .shards import part_like, whole_of
 
 logger = logging.getLogger("ratsnlp")
 
@@ -79,11 +81,11 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(matrix)
             average = state["momentum_buffer"].lerp_(matrix.grad, 1 - group["momentum"])
-            wanted.append(matrix.grad.lerp(average, group["momentum"]))  # Nesterov's
+            wanted.append(whole_of(matrix.grad.lerp(average, group["momentum"])))  # Nesterov's
         updates = orthogonalize(torch.stack(wanted))
         for matrix, update in zip(matrices, updates, strict=True):
             matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            matrix.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
+            matrix.add_(part_like(matrix, update), alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -160,7 +162,7 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:
     """The parameters of ``model`` that learn, in three groups: matrices inside the layers (``hidden``), embeddings, or
     the rows of them that learn beside an adapter, and vectors, which do not decay."""
     embeddings = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
-    embeddings.append(model.get_output_embeddings().weight)
+    embeddings.append(unwrapped(model.get_output_embeddings()).weight)
     embeddings += [rows for name, rows in model.named_parameters() if "trainable_tokens_delta" in name]
     embedded = {id(parameter) for parameter in embeddings}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]

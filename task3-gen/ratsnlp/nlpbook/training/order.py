@@ -15,8 +15,8 @@ class EpochOrder(Sampler):
     ``done`` of them.
 
     Where several processes learn together, each has its share of each batch of ``batch_size``, every how-manieth row:
-    the batches are the same whatever their number. (Of a last batch with fewer rows than processes, some have one that
-    another has too: none may be without.)
+    the batches are the same whatever their number. Of a last batch with fewer rows than processes, some have one that
+    another has too, since none may be without: it does not count (:func:`weight_of`).
     """
 
     def __init__(self, sampler: Sampler, seed: int, epoch: int = 0, done: int = 0, batch_size: int = 1):
@@ -44,6 +44,19 @@ class EpochOrder(Sampler):
     def _share(self, rows: Iterator[int], rank: int, processes: int) -> Iterator[int]:
         while batch := list(islice(rows, self.batch_size)):
             yield from batch[rank::processes] or batch[-1:]
+
+
+def weight_of(task, batch_idx: int) -> int:
+    """0 where all rows of the batch of a step of a Lightning ``task`` are another process's too, else 1."""
+    rank, processes = world()
+    if processes == 1:
+        return 1
+    loader = task.trainer.train_dataloader if task.trainer.training else task.trainer.val_dataloaders
+    order = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+    if not isinstance(order, EpochOrder):
+        return 1
+    whole, rest = divmod(len(order.sampler), order.batch_size)
+    return int(batch_idx < whole or rank < rest)
 
 
 def order_by_epoch(loader, seed: int, epoch: int = 0, batches_done: int = 0, processes: int = 1) -> None:

@@ -46,15 +46,20 @@ def begin(args, dataset) -> Beginning:
     if not args.resume:
         return Beginning("new", unfinished=bool(there) and not finished)
     if not there and not finished:
-        print(f"이어서 할 {folder.last.name}가 없어 처음부터 학습합니다: {folder.path}", file=sys.stderr)
+        _tell(args, f"이어서 할 {folder.last.name}가 없어 처음부터 학습합니다: {folder.path}")
         return Beginning("new")
     _check_same_run(args, dataset, record if finished else there)
     if finished:
         best = folder.path / record["best_checkpoint"]
         gone = "" if best.is_file() else " 그 파일은 지워졌습니다."
-        print(f"이미 끝난 학습입니다. 가장 좋은 체크포인트: {best}{gone}", file=sys.stderr)
+        _tell(args, f"이미 끝난 학습입니다. 가장 좋은 체크포인트: {best}{gone}")
         return Beginning("finished")
     return Beginning("resumed", progress)
+
+
+def _tell(args, text: str) -> None:
+    if is_first(args):
+        print(text, file=sys.stderr)
 
 
 def resumed_tokenizer(args):

@@ -1,5 +1,6 @@
 """The Lightning trainer: checkpoints, logs, and going on after a break."""
 
+import copy
 import logging
 import sys
 import warnings
@@ -53,9 +54,9 @@ class Trainer(pl.Trainer):
                 named.update(ckpt_path=folder.last, weights_only=True)
             if first:
                 folder.check_own()
-            check_same_model(folder, model.model, loader.dataset.tokenizer)
-            folder.check_room(sum(tensor.nbytes for tensor in model.parameters() if tensor.requires_grad),
-                              max(args.save_top_k, 1), whole_bytes(model.model))
+                check_same_model(folder, model.model, loader.dataset.tokenizer)
+                folder.check_room(sum(tensor.nbytes for tensor in model.parameters() if tensor.requires_grad),
+                                  max(args.save_top_k, 1), whole_bytes(model.model))
             memory = MemoryCheck(model, loader.dataset, self.precision)
             memory.tell()
             if beginning.kind == "new" and not args.resume and first:
@@ -95,13 +96,19 @@ def get_trainer(args, return_trainer_only=True):
             "your dataloader is not resumable", "gradient_checkpointing_(en|dis)able. is deprecated"):
         warnings.filterwarnings("ignore", message=f".*{needless}")
     folder = RunFolder(args.downstream_model_dir)
-    if not args.test_mode:
+    if not args.test_mode and is_first(args):
         folder.make()
     mode, monitor = args.monitor.split()
     checkpoint_callback = BestCheckpoints(
         dirpath=folder.path, filename=checkpoint_name(args.monitor), monitor=monitor, mode=mode,
         save_top_k=args.save_top_k, save_weights_only=True,
         enable_version_counter=not args.resume)  # an epoch that is done again after a kill writes the same file again
+    kept = args
+    if args.strategy == "fsdp" and args.save_total_limit:
+        kept = copy.copy(args)
+        kept.save_total_limit = 0
+        logger.warning("save_total_limit: fsdp에서는 checkpoint-스텝 폴더를 저장하지 않습니다. "
+                       "last.ckpt와 가장 좋은 체크포인트는 저장합니다.")
     accelerator, _, number = args.device.replace("cuda", "gpu").partition(":")
     trainer = Trainer(
         max_epochs=args.epochs, fast_dev_run=args.test_mode, accelerator=accelerator,
@@ -112,7 +119,7 @@ def get_trainer(args, return_trainer_only=True):
         accumulate_grad_batches=args.gradient_accumulation_steps,
         callbacks=[
             checkpoint_callback, LastCheckpoint(args), ProgressBar(), LossWatch(args), RunRecord(args),
-            ModelFiles(args), Patience(monitor, mode, args.patience),
+            ModelFiles(kept), Patience(monitor, mode, args.patience),
             *([GradientCheckpointing()] if args.gradient_checkpointing else []),
             *([HalfBase()] if args.lora_r else [])],
         plugins=[WholeFileCheckpointIO()], logger=False if args.test_mode else get_loggers(args),
