@@ -9,7 +9,6 @@
 
 import random
 from functools import partial
-from pathlib import Path
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.evaluation.runs import compare_runs
@@ -27,6 +26,7 @@ from ratsnlp.nlpbook.generation import (
     sample_texts,
     write_report,
 )
+from ratsnlp.nlpbook.generation.replicas import load_replicas
 
 from tqdm import tqdm
 
@@ -37,9 +37,9 @@ if __name__ == "__main__":
         raise SystemExit
     nlpbook.fetch_corpus(args)
 
-    # 1. 모델과, 사람이 쓴 리뷰
-    model, tokenizer = load_for_inference(args)
-    corpus = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
+    # 1. 모델(--devices 4면 GPU 넷에 하나씩 두고 배치를 나누어 계산합니다)과, 사람이 쓴 리뷰
+    model, tokenizer = load_replicas(partial(load_for_inference, args), args.device, args.devices)
+    corpus = f"{args.downstream_corpus_root_dir}/{args.downstream_corpus_name}"
     train = NsmcCorpus().get_examples(corpus, "train")
     test = NsmcCorpus().get_examples(corpus, "test")[: args.limit or None]
     human = reviews_by_word(test, ("긍정", "부정"))
@@ -67,4 +67,4 @@ if __name__ == "__main__":
 
     # 5. 보고서
     report = write_report(args, len(test), bits, control, likeness, samples)
-    print(f"\n{report_table(report)}\n\n보고서: {Path(args.report_dir) / 'report.md'}")
+    print(f"\n{report_table(report)}\n\n보고서: {args.report_dir}/report.md")

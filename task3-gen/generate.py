@@ -9,6 +9,7 @@ r"""프롬프트를 이어 쓴 텍스트를 생성합니다: 프롬프트 하나
         --model_name_or_path output/nsmc-gen/train_gen-by-kogpt-mini
     python task3-gen/generate.py --input prompts.txt --output texts.jsonl
     python task3-gen/generate.py --input prompts.txt --output texts.jsonl --resume   # 이어서
+    python task3-gen/generate.py --input prompts.txt --output texts.jsonl --devices 4  # GPU 넷으로
     python task3-gen/generate.py --chat --model_name_or_path output/fine_tuned_models
 
 infer_gen-0.py에서 비교하는 디코딩 옵션을 모두 쓸 수 있습니다. 표준 출력에는 텍스트만 나오므로
@@ -39,7 +40,8 @@ if __name__ == "__main__":
 
     # 2. 모델과 토크나이저
     predictor = Predictor.from_pretrained(
-        args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
+        args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed,
+        args.devices)
 
     # 3. --chat이면 대화합니다. 모델은 기억이 없으므로, 물을 때마다 지난 대화를 모두 다시 읽습니다.
     if args.chat:

@@ -317,6 +317,22 @@ class GenerationInferArguments(DecodingOptions, FinetunedArguments):
 
 
 @dataclass
+class ReplicaArguments(DeviceArguments):
+    """How many devices share batches out among them."""
+
+    devices: int = argument(
+        1, "배치를 나누어 계산할 장치(GPU)의 수: 장치마다 프로세스를 하나씩 시작합니다. torchrun은 쓰지 않습니다",
+        minimum=1, maximum=1024)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.devices > 1:
+            from .replicas import check_devices
+
+            check_devices(self.device, self.devices, getattr(self, "engine", "transformers"))
+
+
+@dataclass
 class PromptArguments(Arguments):
     """Which prompts are continued, by which model, how often, and where the texts go."""
 
@@ -353,7 +369,7 @@ class PromptArguments(Arguments):
 
 
 @dataclass
-class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOptions, PromptArguments):
+class GenerationGenerateArguments(ReplicaArguments, SeedArguments, DecodingOptions, PromptArguments):
     """The arguments of ``generate.py``: prompts, model, output, and every decoding option.
 
     Raises:
@@ -414,7 +430,8 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
         contradicts = {
             "num_beams": (self.num_beams or 1) > 1, "penalty_alpha": self.penalty_alpha,
             "num_return_sequences": self.num_return_sequences > 1, "output": self.output,
-            "whole_sentences": self.whole_sentences, "input": what == "chat" and self.input}
+            "whole_sentences": self.whole_sentences, "input": what == "chat" and self.input,
+            "devices": self.devices > 1}
         for name, given in contradicts.items():
             if given:
                 raise UserError(f"{what}: {name}({getattr(self, name)})와 함께 쓸 수 없습니다. 하나만 적으세요.")
@@ -431,7 +448,7 @@ class GenerationGenerateArguments(DeviceArguments, SeedArguments, DecodingOption
 
 
 @dataclass
-class GenerationEvalArguments(SeedArguments, CorpusArguments, FinetunedArguments):
+class GenerationEvalArguments(ReplicaArguments, SeedArguments, CorpusArguments, FinetunedArguments):
     """Which model is evaluated, on which corpus, and where the report goes.
 
     ``report_dir`` is the model's own folder where it has one, and one under ``output/`` for a model of the

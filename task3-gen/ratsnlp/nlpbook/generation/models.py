@@ -146,7 +146,7 @@ def load_finetuned(folder: str | Path, pretrained_model_name: str | None = None)
 
 def load_for_inference(args: GenerationInferArguments, eos_token: str | None = None):
     """``(model, tokenizer)``: the fine-tuned one if ``args`` names its folder, else the pretrained one;
-    on the GPU where there is one."""
+    on ``args.device``, or where that is not among them, on the GPU where there is one."""
     if args.downstream_model_dir is not None:
         model, tokenizer = load_finetuned(args.downstream_model_dir, args.pretrained_model_name)
     else:
@@ -154,17 +154,17 @@ def load_for_inference(args: GenerationInferArguments, eos_token: str | None = N
     if model.config.is_encoder_decoder:
         raise UserError(f"pretrained_model_name: 인코더가 있는 모델({model.config.model_type})은 문장을 이어 쓰지 "
                         "않습니다. 요약이라면 infer_sum-N.py를 쓰세요.")
-    return model.to(resolve_device()), tokenizer
+    return model.to(resolve_device(getattr(args, "device", "auto"))), tokenizer
 
 
-def load_by_name(name: str):
+def load_by_name(name: str, device: str = "auto"):
     """``(model, tokenizer)`` of a run's folder, by its best checkpoint, else of a model's folder or hub name;
-    on the GPU where there is one."""
+    on ``device``."""
     if RunFolder(Path(name).expanduser()).checkpoints():
         model, tokenizer = load_finetuned(Path(name).expanduser())
     else:
         model, tokenizer = load_pretrained(name)
-    return model.to(resolve_device()), tokenizer
+    return model.to(resolve_device(device)), tokenizer
 
 
 @contextmanager

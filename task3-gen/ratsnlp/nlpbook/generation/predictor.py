@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 
 from ..argument_groups import MAX_SEED
@@ -28,7 +29,8 @@ from .chat import Message, chat_ids, ends_of, without_oldest
 from .models import in_eval_mode, load_by_name, seeded
 from .options import DecodingOptions
 from .prompts import continuation, cut_to_sentence, prompt_ids, quiet_false_alarm, readable
-from .samples import Sample
+from .replicas import Replicas, each, load_replicas
+from .samples import Sample, batch_seed
 from .settings import Setting
 from .text_output import check_new
 
@@ -51,7 +53,8 @@ class Predictor:
     ``**generation`` are the fields of :class:`DecodingOptions`. A text is what the model wrote, without the prompt and
     with the space that parts it from that; ``with_prompt`` puts the prompt before it. ``whole_sentences`` leaves off
     the last sentence of a text that the model did not end by itself. The same ``seed`` gives the same texts, in batches
-    of the same size, and leaves the global random state as it is; None draws from that.
+    of the same size, and leaves the global random state as it is; None draws from that. ``model`` may be
+    :class:`~.replicas.Replicas`, which share the batches out: the texts are the same.
 
     Raises:
         UserError: an option that is not known, or a prompt that is empty or leaves no room (naming which).
@@ -75,10 +78,11 @@ class Predictor:
 
     @classmethod
     def from_pretrained(cls, name: str, device: str = "auto", engine: str = "transformers",
-                        compute_type: str = "float32", seed: int | None = None) -> Predictor:
+                        compute_type: str = "float32", seed: int | None = None, devices: int = 1) -> Predictor:
         """Of a run's folder, by its best checkpoint, of a model's folder, or of a hub name; with ``engine``
-        ``ctranslate2`` as :class:`~.engines.Ctranslate2` takes the others."""
-        predictor = cls(*load_by_name(name), device)
+        ``ctranslate2`` as :class:`~.engines.Ctranslate2` takes the others. More than one of ``devices`` are
+        :class:`~.replicas.Replicas`, which want a script to have its work under ``if __name__ == "__main__":``."""
+        predictor = cls(*load_replicas(partial(load_by_name, name, device), device, devices, engine))
         if engine == "ctranslate2":
             from .engines import Ctranslate2, Translator, engine_folder
 
@@ -89,7 +93,8 @@ class Predictor:
 
     def fingerprint(self) -> dict[str, str]:
         """What tells whether another predictor writes the same texts: its weights, and the kind of its device."""
-        return {"weights": weights_sha256(self.model), "device": self.model.device.type}
+        ((weights, kind),) = each(self.model, self.tokenizer, _fingerprint, [()])
+        return {"weights": weights, "device": kind}
 
     def predict_single(self, prompt: str | list[int], *, with_prompt: bool = False, whole_sentences: bool = False,
                        seed: int | None = None, write: Callable[[str], None] | None = None, **generation) -> str:
@@ -103,10 +108,11 @@ class Predictor:
             raise UserError("write: whole_sentences, penalty_alpha, num_beams와 함께 쓸 수 없습니다.")
         if write and self.engine:
             raise UserError("write: ctranslate2로는 쓸 수 없습니다. --engine transformers로 실행하세요.")
+        if write and isinstance(self.model, Replicas):
+            raise UserError(f"write: devices가 1이어야 하는데 {self.model.devices}입니다.")
         ids = self._encode(prompt, options)
         streamer = write and self._streamer(ids, write)
-        with self._random_state(seed, 0):
-            (sample,) = self._write([prompt], [ids], options, whole_sentences=whole_sentences, streamer=streamer)
+        ((sample,),) = self._written(seed, [(0, [prompt], [ids])], options, 1, whole_sentences, streamer)
         return sample.with_prompt if with_prompt else sample.text
 
     def predict_chat(self, messages: Sequence[Message], *, seed: int | None = None,
@@ -193,10 +199,10 @@ class Predictor:
         planned = self._plan(jobs, encoded, 1 if options.penalty_alpha else batch_size, options)
         with tqdm(total=len(jobs) * best, initial=sum(map(len, planned[:start])) * best, unit="개", desc="생성",
                   disable=not (show_progress and shows_bars(sys.stderr))) as bar:
-            for number, batch in enumerate(planned[start:], start=start):
-                with self._random_state(seed, number):
-                    samples = self._write([prompts[prompt] for prompt, _ in batch],
-                                          [encoded[prompt] for prompt, _ in batch], options, best, whole_sentences)
+            texts = ((number, [prompts[prompt] for prompt, _ in batch], [encoded[prompt] for prompt, _ in batch])
+                     for number, batch in enumerate(planned[start:], start=start))
+            for batch, samples in zip(
+                    planned[start:], self._written(seed, texts, options, best, whole_sentences), strict=True):
                 bar.update(len(samples))
                 places = [(prompt, copy + place) for prompt, copy in batch for place in range(best)]
                 yield [(*place, sample) for place, sample in zip(places, samples, strict=True)]
@@ -257,6 +263,18 @@ class Predictor:
         return replace(options, min_length=None, max_length=None, max_new_tokens=most,
                        min_new_tokens=min(least, most) or None)
 
+    def _written(self, seed: int | None, batches: Iterable[tuple[int, list, list[list[int]]]],
+                 *how) -> Iterator[list[Sample]]:
+        """The texts of each of ``batches``: its number, the prompts, and these encoded. ``how`` is what :meth:`_write`
+        takes besides."""
+        if not isinstance(self.model, Replicas):
+            return (_write_batch(self.model, self.tokenizer, self, seed, *batch, *how) for batch in batches)
+        if seed is None:  # the processes' own random states are all the same
+            seed = int(torch.randint(MAX_SEED + 1, ()))
+        bare = copy(self)
+        bare.model = bare.tokenizer = None
+        return self.model.map(_write_batch, ((bare, seed, *batch, *how) for batch in batches))
+
     @contextmanager
     def _random_state(self, seed: int | None, number: int) -> Iterator[None]:
         """While it lasts, what is drawn for batch ``number`` begins at ``seed``; the first one's as torch's own."""
@@ -265,8 +283,7 @@ class Predictor:
             return
         if not 0 <= seed <= MAX_SEED:
             raise UserError(f"seed: 0 이상 {MAX_SEED} 이하여야 하는데 {seed}입니다.")
-        own = np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] if number else seed
-        with seeded(self.model, int(own)):
+        with seeded(self.model, batch_seed(seed, number)):
             yield
 
     def _streamer(self, ids: list[int], write: Callable[[str], None]) -> SyllableStreamer:
@@ -320,6 +337,17 @@ class Predictor:
             text = continuation(self.tokenizer, before + new, len(before))
         text = cut_to_sentence(text) if whole_sentences and not ended else text
         return Sample(text, ended, prompt + text)
+
+
+def _write_batch(model, tokenizer, predictor: Predictor, seed: int | None, number: int, *what) -> list[Sample]:
+    """Let ``predictor`` write batch ``number`` with ``model``, its own or the one of this process."""
+    predictor.model, predictor.tokenizer = model, tokenizer
+    with predictor._random_state(seed, number):
+        return predictor._write(*what)
+
+
+def _fingerprint(model, tokenizer) -> tuple[str, str]:
+    return weights_sha256(model), model.device.type
 
 
 def _check_columns(df: DataFrame, **columns: str) -> None:

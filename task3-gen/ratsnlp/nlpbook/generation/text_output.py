@@ -24,7 +24,7 @@ SUFFIXES = (".txt", ".jsonl", ".csv")
 # What may differ between a run and the one that goes on with it: the texts do not depend on it, or it is compared by
 # what it stands for (the prompts, the weights, the device).
 MAY_DIFFER = {"model_name_or_path", "pretrained_model_name", "downstream_model_dir", "prompt", "dialogue", "input",
-              "text_column", "device", "output", "with_prompt", "resume", "morphemes"}
+              "text_column", "device", "devices", "output", "with_prompt", "resume", "morphemes"}
 
 
 def check_new(file: Path, name: str) -> None:

@@ -66,7 +66,8 @@ class Predictor(generation.Predictor):
             if len(ids) < len(whole):
                 cuts[example.place] = (len(whole) - len(ids), 0)
         tell_cuts(cuts, ("encoder_max_len",), args.truncate)
-        plain = generation.Predictor.from_pretrained(name, args.device, args.engine, args.compute_type, args.seed)
+        plain = generation.Predictor.from_pretrained(
+            name, args.device, args.engine, args.compute_type, args.seed, args.devices)
         return cls(plain.model, plain.tokenizer, engine=plain.engine, format=args.format, system=args.system,
                    encoder_max_len=args.encoder_max_len, truncate=args.truncate)
 

@@ -9,7 +9,6 @@ from ..argument_groups import (
     AdapterArguments,
     CheckpointArguments,
     CorpusArguments,
-    DeviceArguments,
     DistributedArguments,
     ExperimentArguments,
     LoggingArguments,
@@ -21,7 +20,7 @@ from ..argument_groups import (
 from ..arguments import Arguments, argument, like
 from ..errors import UserError
 from ..evaluation.summaries import METRICS
-from ..generation.arguments import BookArguments, FinetunedArguments, PromptArguments
+from ..generation.arguments import BookArguments, FinetunedArguments, PromptArguments, ReplicaArguments
 from ..generation.options import DecodingOptions
 from ..generation.text_output import check_output
 
@@ -130,7 +129,7 @@ class DialogueArguments(LengthArguments):
 
 
 @dataclass
-class SummarizationInferArguments(DeviceArguments, SeedArguments, DecodingOptions, DialogueArguments):
+class SummarizationInferArguments(ReplicaArguments, SeedArguments, DecodingOptions, DialogueArguments):
     """The arguments of ``infer_sum-N.py``: dialogues, model, output, and every decoding option.
 
     Raises:

@@ -77,7 +77,7 @@ class Predictor(generation.Predictor):
         encoded = [dialogue_ids(tokenizer, example.dialogue) for example in examples]
         fit("encoder_max_len", encoded, examples, limit, args.truncate)
         predictor = cls.from_pretrained(
-            args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed)
+            args.model_name_or_path, args.device, args.engine, args.compute_type, args.seed, args.devices)
         predictor.encoder_max_len = limit
         predictor.truncate = args.truncate
         return predictor
