@@ -14,7 +14,7 @@ FLOORS = [  # from the ground up
     ["argument_groups", "data_utils", "run_folder"],
     ["training"],
     ["generation"],
-    ["evaluation", "serving"],
+    ["evaluation", "exporting", "serving"],
     ["comparison", "instruction", "summarization"],
     ["pictures"],
 ]

@@ -6,6 +6,7 @@ transformers is imported by the functions that need it: a script's ``--help`` do
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .errors import UserError
+from .files import write_json
 from .paths import BUNDLED_MODELS
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 ADAPTER_CONFIG = "adapter_config.json"  # peft's name of the file that makes a folder a LoRA's
 # what models end a text with: KoGPT2 and Trinity; Polyglot-Ko and English GPT-2s; Kakao's KoGPT
 EOS_TOKENS = ("</s>", "<|endoftext|>", "[EOS]")
+HIDDEN_TOP_K = 50  # what transformers samples with where nobody names a top-k; other engines do not cut
 
 
 @contextmanager
@@ -131,6 +134,21 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> No
     for name in ("is_local", "local_files_only"):  # how it was read here, which transformers writes down as well
         config.pop(name, None)
     config_file.write_text(json.dumps(config, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def name_for_engines(folder: Path) -> None:
+    """Name in the files that ``save_pretrained`` has written to ``folder`` what transformers takes for granted and
+    other engines do not: what a GPT-2 is not (vLLM's wants each said), its length under the name that llama.cpp reads,
+    and the top-k to sample with. Weights may be read by whoever may read the configuration."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config["model_type"] == "gpt2":
+        flags = ("add_cross_attention", "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx")
+        write_json(folder / "config.json", {"n_ctx": config["n_positions"], **dict.fromkeys(flags, False), **config})
+    file = folder / "generation_config.json"
+    if file.is_file():
+        write_json(file, {"top_k": HIDDEN_TOP_K, **json.loads(file.read_text(encoding="utf-8"))})
+    for weights in folder.glob("*.safetensors"):  # which are written for their owner alone
+        shutil.copymode(folder / "config.json", weights)
 
 
 def load_config(name: str) -> PretrainedConfig:

@@ -26,7 +26,7 @@ _OWN = re.compile(r"epoch=\d+-val_loss=[^/\\]+\.ckpt|last\.ckpt|train_record\.js
 MODEL_FILES = re.compile(
     r"(generation_|tokenizer_)?config\.json|tokenizer\.json|(special_tokens_map|added_tokens)\.json"
     r"|chat_template\.jinja|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
-    r"|adapter_config\.json|adapter_model\.safetensors")
+    r"|adapter_config\.json|adapter_model\.safetensors|greedy\.json")
 
 
 class RunFolder:

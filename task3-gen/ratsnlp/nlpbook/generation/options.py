@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from ..arguments import Arguments, argument
 from ..errors import UserError
+from ..pretrained import HIDDEN_TOP_K
 
 MAX_BEAMS = 64  # that are computed side by side
 MAX_VOCABULARY = 1_000_000  # more than any model has; a server keeps to the model's own
 MAX_LENGTH = 2048  # positions of the largest model here; encode_prompt keeps to the model's own
 SMALLEST_TEMPERATURE = 0.01  # dividing by less overflows; by then it is greedy search anyway
 
-HIDDEN_TOP_K = 50  # what transformers samples with where nobody names a top-k
 
 # What cuts and reshapes the distribution that is drawn from, in transformers' order: without drawing it has no effect.
 SAMPLING = ("temperature", "top_h", "top_k", "top_p", "min_p", "typical_p")

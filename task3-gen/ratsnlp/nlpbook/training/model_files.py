@@ -8,7 +8,14 @@ from pytorch_lightning.callbacks import Callback
 
 from ..errors import UserError
 from ..files import remove_files, whole_files, whole_folder
-from ..pretrained import load_config, load_tokenizer, save_tokenizer, use_special_tokens, without_bars
+from ..pretrained import (
+    load_config,
+    load_tokenizer,
+    name_for_engines,
+    save_tokenizer,
+    use_special_tokens,
+    without_bars,
+)
 from ..run_folder import MODEL_FILES, MODEL_PREFIX, RunFolder
 from .adapters import ADAPTER, describe, has_adapter, merge, save_adapter, weights_of
 from .checkpoint_io import check_weights
@@ -65,13 +72,26 @@ def check_same_model(folder: RunFolder, model, tokenizer) -> None:
 
 
 def save_model(folder: Path, model, tokenizer, state_dict: dict[str, torch.Tensor] | None = None) -> None:
-    """``save_pretrained`` of model and tokenizer, whole or not at all; ``state_dict`` instead of the model's
-    weights where it is given."""
+    """:func:`write_model`, whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(folder, MODEL_FILES) as unfinished:
+        write_model(unfinished, model, tokenizer, state_dict)
+
+
+def write_model(folder: Path, model, tokenizer, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+    """``save_pretrained`` of model and tokenizer, as other engines read them; ``state_dict`` instead of the model's
+    weights where it is given. (transformers refuses to save what some makers publish, a top-p without do_sample, once
+    anything else about it has been changed; read from a file it counts as published.)"""
+    own = model.generation_config
+    own.to_json_file(folder / "generation_config.json")
+    model.generation_config = type(own).from_pretrained(folder)
+    try:
         with without_bars():
-            model.save_pretrained(unfinished, state_dict=state_dict)
-        save_tokenizer(tokenizer, unfinished)
+            model.save_pretrained(folder, state_dict=state_dict)
+    finally:
+        model.generation_config = own
+    save_tokenizer(tokenizer, folder)
+    name_for_engines(folder)
 
 
 def export_best(folder: RunFolder, model, tokenizer, best: Path) -> None:
