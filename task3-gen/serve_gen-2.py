@@ -31,6 +31,10 @@ if __name__ == "__main__":
         port=9002,
     )
 
+    if args.engine == "openai":  # 모델은 다른 서버에서 실행 중입니다(--engine_url).
+        run_web_service(get_web_service_app(GenerationService(args=args)), args)
+        raise SystemExit
+
     # 1. 설정으로 모델을 만들고, 체크포인트의 가중치를 이름 앞의 'model.'을 떼고 불러옵니다.
     from transformers import AutoModelForCausalLM
     config = load_config(args.model_name_or_dir)
@@ -52,14 +56,10 @@ if __name__ == "__main__":
         with torch.inference_mode():
             generated_ids = model.generate(
                 input_ids,
-                do_sample=temperature > 0,  # 온도 0은 그리디 서치
-                temperature=temperature or 1.0,
-                min_length=min_length,
-                max_length=max_length,
-                top_p=top_p,
-                top_k=top_k,
-                repetition_penalty=repetition_penalty,
-                no_repeat_ngram_size=no_repeat_ngram_size,
+                do_sample=temperature > 0, temperature=temperature or 1.0,  # 온도 0은 그리디 서치
+                min_length=min_length, max_length=max_length,
+                top_p=top_p, top_k=top_k,
+                repetition_penalty=repetition_penalty, no_repeat_ngram_size=no_repeat_ngram_size,
             )
         return {"result": readable(tokenizer, generated_ids[0])}
 

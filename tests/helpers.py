@@ -289,10 +289,10 @@ def fork_server() -> ForkServer:
     return server
 
 
-def user_error(completed: subprocess.CompletedProcess) -> str:
+def user_error(completed: subprocess.CompletedProcess, code: int = 2) -> str:
     """The one line that a user's mistake ends with; asserts that it is all there is to it."""
     lines = [line for line in completed.stderr.splitlines() if line.startswith("오류: ")]
-    assert completed.returncode == 2, completed.stderr[-3000:]
+    assert completed.returncode == code, completed.stderr[-3000:]
     assert "Traceback" not in completed.stderr
     assert len(lines) == 1, completed.stderr[-3000:]
     return lines[0]

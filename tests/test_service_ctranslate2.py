@@ -46,6 +46,8 @@ def test_prompts_of_different_lengths_are_one_batch_and_each_text_is_its_own(ser
 
 
 class _Written:
+    parts = None
+
     def __init__(self, prompt, new):
         self.ids, self.prompt_length = prompt + new, len(prompt)
 

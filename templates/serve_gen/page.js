@@ -86,11 +86,13 @@ function onKey(event, writer) {
 }
 
 /** 탭을 여럿 열어도 헷갈리지 않게, 무엇이 도는지 맨 위와 탭 이름에 적습니다. */
-function showModel({ model, checkpoint, val_loss: loss, engine, stream, steps, seed }) {
+function showModel({ model, checkpoint, val_loss: loss, engine, stream, steps, seed, lacks }) {
   const names = [model, checkpoint.replace(/\.ckpt$/, ""), `엔진 ${engine}`];
   byId("model").textContent = names.filter(Boolean).join(" · ");
   document.title = [model, loss].filter(Boolean).join(" · ") || document.title;
-  const able = [[stream, "쓰는 대로 보기와 멈추기"], [steps, "토큰별 확률(X-ray)"], [seed, "시드"]];
+  const able = [[stream, "쓰는 대로 보기와 멈추기"], [steps, "토큰별 확률(X-ray)"],
+    [steps !== "logprobs", "X-ray의 일부(페널티와 온도와 자르기를 거친 확률, 뽑은 수, 로짓)"],
+    [seed, "시드"], [!lacks?.length, `디코딩 옵션 ${lacks?.join(", ")}`]];
   const missing = able.filter(([has]) => !has).map(([, name]) => name);
   if (!missing.length) return;
   byId("model").append(make("span", { className: "missing" },

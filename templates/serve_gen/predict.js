@@ -22,7 +22,7 @@ function repeated(text) {
 export const MEASURES = {
   length: { asks: "새 토큰의 수는?", shown: pieces, needs: "stream", // 책의 함수는 텍스트만 줍니다.
     of: (runs) => mean(runs.map(({ tokens }) => tokens)) },
-  left: { asks: "한 스텝에 남는 후보의 수는?", shown: pieces, needs: "steps",
+  left: { asks: "한 스텝에 남는 후보의 수는?", shown: pieces, needs: "left",
     of: (_, steps) => median(steps.map(({ left }) => Object.values(left).at(-1))) },
   model: { asks: "모델이 뽑힌 토큰에 준 확률은?", shown: percent, needs: "steps",
     of: (_, steps) => Math.exp(mean(steps.map((step) => Math.log(drawn(step))))) },
@@ -46,7 +46,7 @@ export async function measured(engine, knobs, measure, { prompt, seed, signal })
   const runs = await Promise.all(Array.from({ length: times }, async (_, at) => {
     const request = { prompt, ...knobs };
     if (engine.settings.seed) request.seed = (seed + at) % 2 ** 32;
-    if (needs === "steps") request.steps = 1;
+    if (needs === "steps" || needs === "left") request.steps = 1;
     const run = { text: "", steps: [] }; // text: 이어 쓴 것만
     const onPart = (part) => {
       run.text += part.text;
@@ -77,11 +77,12 @@ export function predict(section, { engine, settings, prompt, seed, say }) {
     running?.abort();
     card = cards.find(({ knob }) => knob === choice.value);
     const { asks, needs } = MEASURES[card.measure];
-    const can = !needs || engine.settings[needs];
+    const has = { ...engine.settings, left: engine.settings.steps === true };
+    const can = !needs || has[needs];
     question.textContent = `${card.question}, ${asks}`;
     answers.replaceChildren(...(can ? [1, 0, -1] : []).map((sign) => button(
       WORDS[sign], (event) => check(sign, event.target), { "aria-pressed": "false" })));
-    const lacks = needs === "steps" ? "토큰별 확률" : "토큰의 수";
+    const lacks = { steps: "토큰별 확률", left: "남은 후보의 수", stream: "토큰의 수" }[needs];
     outcome.replaceChildren(can ? "" : `이 엔진은 ${lacks} 없이 답합니다. ` +
       "다른 카드를 고르거나, 서버를 --engine transformers로 시작하세요.");
   }

@@ -2,6 +2,8 @@
 
 import { Engine } from "./engine.js";
 
+const AWAY = "엔진에 연결되지 않습니다. 다시 연결되면 이어 씁니다.";
+
 export async function connect() {
   return new ServerEngine(await (await ask("api/settings")).json());
 }
@@ -12,8 +14,24 @@ class ServerEngine extends Engine {
     return !this.settings.stream || knobs.num_beams > 1 || knobs.penalty_alpha > 0;
   }
 
-  /** 이어 씁니다. 쓰는 대로 onPart({text, tokens, steps}), 끝나면 {finish_reason, tokens, …} */
-  async write(request, { signal, onPart = () => {} } = {}) {
+  /**
+   * 이어 씁니다. 쓰는 대로 onPart({text, tokens, steps}), 끝나면 {finish_reason, tokens, …}
+   * 엔진이 없어 기다리는 동안에는 onWait(한 문장)
+   */
+  async write(request, { signal, onPart = () => {}, onWait = () => {} } = {}) {
+    const timer = setInterval(() => isAway().then((away) => away && onWait(AWAY)), 2000);
+    const begin = (part) => {
+      clearInterval(timer);
+      onPart(part);
+    };
+    try {
+      return await this.#write(request, signal, begin);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  async #write(request, signal, onPart) {
     const { steps, ...rest } = request;
     if (this.whole(request)) {
       const done = await (await ask("api", rest, signal)).json();
@@ -46,6 +64,13 @@ class ServerEngine extends Engine {
     const { tokens } = await (await ask("api/tokens", { ids: [id] })).json();
     return tokens[0].text;
   }
+}
+
+/** 다른 서버에 있는 엔진에 연결되지 않는지 */
+async function isAway() {
+  const response = await fetch("ready").catch(() => null);
+  const told = await response?.json().catch(() => null);
+  return told?.status === "away";
 }
 
 /** 서버의 답. 오류라면 사람이 읽을 한 문장을 던집니다. */

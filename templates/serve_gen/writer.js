@@ -6,7 +6,7 @@ import { TextView } from "./text.js";
 import { Tree, Undo } from "./tree.js";
 import { Xray } from "./xray.js";
 
-const STEPS = 20; // 토큰마다 받을 후보
+const STEPS = 20; // 토큰마다 받을 후보. 엔진이 알려 주는 것이 더 적으면 그만큼
 
 /** 좁은 화면에서는 X-ray가 아래에서 올라옵니다. */
 export const isPhone = () => matchMedia("(max-width: 60rem)").matches;
@@ -130,19 +130,21 @@ export class Writer {
     const { seed: hasSeed, steps: hasSteps } = this.engine.settings;
     const request = { prompt: run.prompt, ...knobs };
     if (hasSeed) request.seed = run.seed;
-    if (hasSteps) request.steps = STEPS;
+    if (hasSteps) request.steps = Math.min(STEPS, this.settings.fields.get("steps").maximum);
     if (prefix.length) request.prefix = prefix.map(({ id }) => id);
     const put = this.#placer(run, prefix.length);
     try {
       const onPart = (part) => this.#run === run && put(part);
-      const done = await this.engine.write(request, { signal: writing.signal, onPart });
+      const onWait = (told) => this.#run === run && this.say(told);
+      const done = await this.engine.write(request, { signal: writing.signal, onPart, onWait });
       if (this.#run === run) this.#finish(done);
     } catch (error) {
       if (this.#run !== run) return; // 그사이에 다른 것을 씁니다.
       const stopped = writing.signal.aborted;
-      if (stopped) run.leaf.told = `멈추었습니다 · 새 토큰 ${count(this.#path.length)}개`;
+      const length = this.#path.length;
+      if (stopped) run.leaf.told = `멈추었습니다${length ? ` · 새 토큰 ${count(length)}개` : ""}`;
       this.say(stopped ? "멈추었습니다." : error.message, !stopped);
-      if (stopped || !before || run.leaf !== (prefix.at(-1) ?? run.tree.root)) return;
+      if (stopped || !before || run.text || run.leaf !== (prefix.at(-1) ?? run.tree.root)) return;
       if (place !== undefined) run.tree.drop(run.leaf, before.tree.path(before.leaf)[place]);
       this.#visit(before);
     } finally {
@@ -162,9 +164,12 @@ export class Writer {
     let node = run.tree.root;
     let place = 0;
     return ({ text, tokens, steps = [] }) => {
-      if (!tokens.length && !steps.length) this.view.append(text);
+      if (!tokens.length && !steps.length) { // 토큰을 알려 주지 않는 엔진의 텍스트
+        run.text = (run.text ?? "") + text;
+        this.view.append(text);
+      }
       // 텍스트 없이 스텝만 온 것은 eos입니다.
-      const ends = steps.slice(tokens.length)
+      const ends = steps.slice(tokens.length).filter(Boolean)
         .map(({ token }) => ({ id: token, text: "", end: true }));
       for (const [i, token] of [...tokens, ...ends].entries()) {
         node = run.tree.grow(node, token);
@@ -174,7 +179,7 @@ export class Writer {
         node.name = token.text;
         node.end = token.end;
         node.part = isPart && i > 0;
-        node.step = steps[i] ?? null;
+        node.step = steps[i] ?? node.step; // 정해진 토큰의 것은 알려 주지 않는 엔진도 있습니다.
         node.knobs = run.knobs;
         this.view.put(place++, node);
         if (place > kept) run.leaf = node;
@@ -207,6 +212,7 @@ export class Writer {
     if (!isKept) this.view.start(this.#run.prompt);
     for (const [place, node] of this.#path.entries()) this.view.put(place, node);
     this.view.cut(this.#path.length);
+    if (!isKept) this.view.append(this.#run.text ?? "");
     this.#showTools();
   }
 

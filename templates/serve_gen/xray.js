@@ -9,12 +9,23 @@ import { defaultsOf } from "./fields.js";
 const STAGES = { model: "모델", penalties: "페널티 후", temperature: "온도 후", cuts: "자른 후" };
 const QUICK = ["temperature", "top_k", "top_p"]; // 표 위에서도 움직이는 옵션
 const DRAWS = 100;
+const PARTIAL = "이 엔진은 확률이 높은 후보에 모델이 준 확률만 알려 줍니다. " +
+  "페널티와 온도, 자르기를 거친 확률과 뽑은 수는 알 수 없습니다.";
 const FORCED = "뽑은 것을 쓰지 않고, 손으로 고른 토큰을 썼습니다.";
 
 const draws = (step) => step.number !== null;
 const quoted = (text) => `‘${visible(text)}’`;
+const isPartial = (step) => step.entropy === null; // 모델의 확률만 아는 엔진의 것
 const final = (step) => step.order.at(-1);
 const chosenOf = (step) => step.candidates.find(({ id }) => id === step.token);
+
+/** 후보가 몇 개씩 남았는지와 엔트로피 */
+function pipeline(step) {
+  const left = Object.entries(step.left).map(
+    ([name, number]) => `${name === "vocabulary" ? "모델" : name} ${count(number)}`);
+  const bits = [step.entropy, step.final_entropy].map((each) => `${each.toFixed(2)}비트`);
+  return [[...left, "1"].join(" → "), make("small", {}, ` 엔트로피 ${bits.join(" → ")}`)];
+}
 
 /** 정해진 토큰이라도, 뽑았을 때와 같은 토큰이면 뽑은 것으로 칩니다. */
 function isForced(step) {
@@ -43,15 +54,22 @@ export class Xray {
       make("div", { className: "row top" },
         this.title, this.many, button("닫기", () => writer.closeXray())),
       this.pipeline, this.draw,
-      make("div", { className: "quick" }, ...known.map((name) => control(settings, name, "xray-")),
+      make("div", { className: "quick", hidden: !this.#isWhole },
+        ...known.map((name) => control(settings, name, "xray-")),
         make("label", {}, this.last, " 자른 다음에 온도로 나누기")),
       this.note,
       make("table", {}, make("thead", {}, this.head), this.body));
+    this.many.hidden = !this.#isWhole;
     this.body.addEventListener("keydown", (event) => this.#onKey(event));
     settings.addEventListener("change", () => {
       this.#counts = null;
       if (!this.isClosed) this.#redraw();
     });
+  }
+
+  /** 로짓까지 알려 주는 엔진인지. 아니면 다시 계산할 수 없습니다. */
+  get #isWhole() {
+    return this.engine.settings.steps === true;
   }
 
   get isClosed() {
@@ -88,6 +106,10 @@ export class Xray {
     if (wrong) return this.#tell(`${wrong}: 값이 범위를 벗어나 다시 계산하지 않았습니다.`);
     if (this.engine.whole(knobs)) {
       return this.#tell("이 설정은 다 써야 텍스트가 정해지므로 X-ray가 없습니다.");
+    }
+    if (!this.#isWhole) {
+      this.#show(this.node.step);
+      return this.#tell(isChanged ? "바꾼 설정은 다시 이어 쓸 때 쓰입니다." : "");
     }
     try {
       const step = isChanged ? await this.#step(knobs) : this.node.step;
@@ -128,11 +150,7 @@ export class Xray {
     const { node } = this;
     const text = node.end ? "끝" : node.name || node.text;
     this.title.textContent = `X-ray: 토큰 ${this.place + 1} ${quoted(text)}`;
-    const left = Object.entries(step.left).map(
-      ([name, number]) => `${name === "vocabulary" ? "모델" : name} ${count(number)}`);
-    const bits = [step.entropy, step.final_entropy].map((each) => `${each.toFixed(2)}비트`);
-    this.pipeline.replaceChildren([...left, "1"].join(" → "),
-      make("small", {}, ` 엔트로피 ${bits.join(" → ")}`));
+    this.pipeline.replaceChildren(...(isPartial(step) ? [PARTIAL] : pipeline(step)));
     this.draw.replaceChildren(...this.#drawnAt(step));
     const names = ["후보", "", ...step.order.map((each) => STAGES[each])];
     this.head.replaceChildren(...names.map((name) => make("th", { scope: "col" }, name)));
@@ -149,6 +167,7 @@ export class Xray {
 
   /** 뽑은 수가 떨어진 곳: 후보들이 확률만큼의 너비로 나란히 선 막대 위의 금 */
   #drawnAt(step) {
+    if (isPartial(step)) return [];
     if (!draws(step)) {
       return [make("p", {}, isForced(step) ? FORCED : "뽑지 않고 가장 높은 것을 골랐습니다.")];
     }
@@ -181,7 +200,7 @@ export class Xray {
     const times = this.#counts && (this.#counts.get(each.id) ?? 0);
     const chips = [
       each.cut_by && `${each.cut_by}가 제외`,
-      isChosen && !isForced(step) && (draws(step) ? "✓ 뽑힘" : "✓ 가장 높음"),
+      isChosen && !isPartial(step) && !isForced(step) && (draws(step) ? "✓ 뽑힘" : "✓ 가장 높음"),
       isWritten && (node.picked ? "● 손으로 고름" : "● 쓴 토큰"),
       !isWritten && node.parent.children.has(each.id) && "◆ 다른 가지",
       this.#counts && `${times}회`,

@@ -12,7 +12,7 @@ from echo import echo_service
 from helpers import REPOSITORY, Served, chromium, listening, text_of, wait
 from selenium.webdriver.support.select import Select
 
-from ratsnlp.nlpbook.generation import get_web_service_app
+from ratsnlp.nlpbook.generation import GenerationDeployArguments, GenerationService, get_web_service_app
 
 SEED = 7
 
@@ -209,7 +209,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(page):
 
 def test_it_stays_small():
     files = [REPOSITORY / "templates" / "serve_gen.html", *(REPOSITORY / "templates" / "serve_gen").iterdir()]
-    assert sum(file.stat().st_size for file in files) < 95_000
+    assert sum(file.stat().st_size for file in files) < 97_000
 
 
 def test_what_is_served_is_said_at_the_top(browser, finetuned_folder):
@@ -575,6 +575,10 @@ def test_what_an_engine_lacks_is_said_and_the_rest_works(browser, kind):
         assert not find(page, "#seed-row").is_displayed()
         text = send(page, prompt="가나", max_length="9")
         assert text == ("가나 끝" if kind == "function" else "가나가나가나가나가")
+        assert send(page, prompt="다라").startswith("다라")
+        find(page, "#undo").click()
+        assert text_of(page, "#result") == text
+        fill(page, prompt="가나")
         assert error(page) is None
         assert not find(page, "#stop").is_enabled()
         assert not find(page, "#xray").is_displayed()
@@ -590,4 +594,41 @@ def test_what_an_engine_lacks_is_said_and_the_rest_works(browser, kind):
         for knob, is_lacking in lacks.items():
             Select(find(page, "#predict select")).select_by_value(knob)
             assert ("이 엔진은" in text_of(page, "#predict .outcome")) == is_lacking
+    service.close()
+
+
+def test_before_another_servers_engine_the_page_says_what_is_missing(browser, port):
+    """The probabilities are there, and other candidates can be picked; what the engine does not tell is said."""
+    args = GenerationDeployArguments(
+        pretrained_model_name="kogpt-mini", engine="openai", engine_url=f"http://127.0.0.1:{port}")
+    service = GenerationService(args=args)
+    with listening(get_web_service_app(service)) as own:
+        page = opened(browser, own)
+        assert "엔진 openai" in text_of(page, "#model")
+        assert "이 엔진에 없는 것: X-ray의 일부" in text_of(page, "#model")
+        text = send(page, prompt="긍정", seed=SEED, max_length=20)
+        assert text == service("긍정", seed=SEED, max_length=20)["result"]
+        tokens(page)[1].click()
+        wait(page, lambda: candidates(page))
+        assert len(candidates(page)) >= 20
+        assert "모델이 준 확률만 알려 줍니다" in text_of(page, "#xray")
+        shown = [part.text for part in page.find_elements("css selector", "#xray thead th")]
+        assert shown == ["후보", "", "모델"]
+        assert not find(page, "#xray .quick").is_displayed()
+        other = next(each for each in candidates(page) if "쓴 토큰" not in each.get_attribute("aria-label"))
+        picked = other.get_attribute("data-candidate")
+        other.click()
+        assert written(page) != text
+        assert tokens(page)[1].get_attribute("data-token") == picked
+        assert error(page) is None
+        tokens(page)[0].click()  # what the engine does not tell of a prefix is known from before
+        wait(page, lambda: text_of(page, "#xray h2").startswith("X-ray: 토큰 1 "))
+        Select(find(page, "#predict select")).select_by_value("top_p")
+        assert "이 엔진은 남은 후보의 수 없이 답합니다" in text_of(page, "#predict .outcome")
+        service.engine.available = False  # as where it does not answer
+        fill(page, seed=SEED + 1)
+        find(page, "#send").click()
+        wait(page, lambda: text_of(page, "#status").startswith("엔진에 연결되지 않습니다."))
+        service.engine.available = True
+        assert written(page) == service("긍정", seed=SEED + 1, max_length=20)["result"]
     service.close()

@@ -9,11 +9,19 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(ValueError):
-    """A mistake that the user can correct; the message is one Korean line."""
+    """A mistake that the user can correct; the message is one Korean line. A script ends with ``exit_code``."""
+
+    exit_code = 2
 
     def _render_traceback_(self):
         """What IPython shows in a notebook, which does not call our excepthook."""
         return [f"오류: {self}"]
+
+
+class NotThereYet(UserError):
+    """Another program is needed that does not answer: the same command may go well later."""
+
+    exit_code = 69  # EX_UNAVAILABLE of sysexits.h, by which a service manager tries again
 
 
 def is_no_space(error: BaseException | None) -> bool:
@@ -59,7 +67,8 @@ def leave_quietly() -> None:
 
 
 def install_excepthook(other_names: dict[str, str] | None = None) -> None:
-    """Make the running script end with one line and exit code 2 where :func:`explain` knows the error.
+    """Make the running script end with one line and the exit code of a :class:`UserError` where :func:`explain` knows
+    the error.
 
     ``other_names`` maps the library's names of fields to the script's own, for the messages. Ctrl-C ends the script
     with one line and exit code 130, as in shells. Where the reader of the output has gone away (``| head``), it ends
@@ -80,6 +89,7 @@ def install_excepthook(other_names: dict[str, str] | None = None) -> None:
         for name, own in (other_names or {}).items():
             message = re.sub(rf"\b{name}\b", own, message)
         print(f"오류: {message}", file=sys.stderr)
-        raise SystemExit(2)  # the interpreter takes its exit code from a SystemExit that an excepthook raises
+        # the interpreter takes its exit code from a SystemExit that an excepthook raises
+        raise SystemExit(getattr(error, "exit_code", UserError.exit_code))
 
     sys.excepthook = excepthook

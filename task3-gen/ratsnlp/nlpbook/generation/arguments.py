@@ -1,10 +1,12 @@
 """The arguments of each kind of script: training (on reviews or one's own text), decoding, evaluating, serving."""
 
+import os
 import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from ..argument_groups import (
     AdapterArguments,
@@ -28,6 +30,7 @@ from .options import MAX_LENGTH, DecodingOptions
 from .settings import ALL_SETTINGS, SETTINGS
 from .text_output import SUFFIXES, check_output
 
+ENGINE_KEY = "NLPBOOK_ENGINE_KEY"  # not OPENAI_API_KEY, which is not for any server that a flag names
 
 @dataclass
 class BookArguments(Arguments):
@@ -517,10 +520,12 @@ class GenerationDeployArguments(Arguments):
     """Which checkpoint is served, and where.
 
     From a folder, it takes the checkpoint with the lowest val_loss in its name (of equals, the last one written). For a
-    file, ``downstream_model_dir`` is the folder of the file.
+    file, ``downstream_model_dir`` is the folder of the file. With the engine ``openai``, the model is at
+    ``engine_url``: here only its configuration and tokenizer are needed.
 
     Raises:
-        UserError: neither folder nor file is named, the file is not there, or the folder holds no checkpoint.
+        UserError: neither folder nor file is named, the file is not there, or the folder holds no checkpoint;
+            ``engine_url`` is no address, is missing, or belongs to no such engine.
     """
 
     heading: ClassVar[str] = "모델"
@@ -534,8 +539,9 @@ class GenerationDeployArguments(Arguments):
         "127.0.0.1", "요청을 받을 주소. 0.0.0.0이면 다른 컴퓨터에서도 접속할 수 있습니다", group="서버")
     port: int = argument(9000, "요청을 받을 포트", minimum=0, maximum=65535, group="서버")
     engine: str = argument(
-        "transformers", "transformers, 더 빠른 ctranslate2(int8. 시드와 토큰별 확률이 없음), 또는 책의 방식인 book(한 "
-        "번에 하나씩)", choices=("transformers", "ctranslate2", "book"), group="서버")
+        "transformers", "transformers, 더 빠른 ctranslate2(int8. 시드와 토큰별 확률이 없음), 책의 방식인 book(한 번에 "
+        "하나씩), 또는 vLLM처럼 이미 실행 중인 서버를 쓰는 openai(--engine_url)",
+        choices=("transformers", "ctranslate2", "book", "openai"), group="서버")
     token: str | None = argument(
         None, "접속할 때 쓸 토큰. 정하지 않으면, 다른 컴퓨터에서도 접속할 수 있을 때 하나를 만들어 보여 줍니다. "
         "\"\"이면 쓰지 않습니다", secret=True, group="서버")
@@ -543,6 +549,13 @@ class GenerationDeployArguments(Arguments):
         (), "이 서버의 API를 쓸 수 있는 다른 웹 페이지의 출처: https://example.com처럼", group="서버")
     allowed_hosts: tuple[str, ...] = argument(
         (), "이 서버에 접속할 때 쓸 수 있는 다른 주소: class.example.com처럼", group="서버")
+    engine_url: str | None = argument(
+        None, "--engine openai가 쓸 서버의 주소: OpenAI 형식의 API가 있는 vLLM이나 transformers serve. "
+        "http://127.0.0.1:8000처럼", group="서버")
+    engine_model: str | None = argument(
+        None, "그 서버에서의 모델 이름. 모델이 하나뿐이면 적지 않아도 됩니다", group="서버")
+    engine_key: str | None = argument(
+        None, f"그 서버가 요구하는 API 키. 환경 변수 {ENGINE_KEY}에 적어 두어도 됩니다", secret=True, group="서버")
 
     def __post_init__(self):
         super().__post_init__()
@@ -550,21 +563,46 @@ class GenerationDeployArguments(Arguments):
             raise UserError(
                 "host: 빈 주소입니다. 이 컴퓨터에서만 열려면 127.0.0.1, "
                 "다른 컴퓨터에서도 열려면 0.0.0.0으로 적으세요.")
+        self._check_engine()
         if self.downstream_model_checkpoint_fpath is not None:
             file = Path(self.downstream_model_checkpoint_fpath)
             if not file.is_file():
                 raise UserError(f"downstream_model_checkpoint_fpath: {file} 파일이 없습니다.")
             self.downstream_model_dir = str(file.parent)
+        elif self.engine == "openai" and (self.downstream_model_dir or self.pretrained_model_name):
+            return  # no checkpoint is needed
         elif self.downstream_model_dir is not None:
             self.downstream_model_checkpoint_fpath = str(RunFolder(self.downstream_model_dir).best_checkpoint())
         else:
             raise UserError("downstream_model_dir나 downstream_model_checkpoint_fpath 가운데 하나를 지정하세요.")
 
+    def _check_engine(self) -> None:
+        for name in ("engine_url", "engine_model", "engine_key"):
+            if self.engine != "openai" and getattr(self, name) is not None:
+                raise UserError(f"{name}: engine이 openai일 때만 쓰입니다. --engine openai를 붙이세요.")
+        if self.engine != "openai":
+            return
+        advice = "http://127.0.0.1:8000처럼 적으세요."
+        if self.engine_url is None:
+            raise UserError(f"engine_url: openai 엔진의 주소가 있어야 합니다. --engine_url {advice}")
+        try:
+            parts = urlsplit(self.engine_url)
+            is_right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not (
+                parts.query or parts.fragment or parts.username)
+        except ValueError:
+            is_right = False
+        if not is_right or not self.engine_url.isascii() or " " in self.engine_url:
+            raise UserError(f"engine_url: {self.engine_url!r}: 주소가 아닙니다. {advice}")
+        self.engine_url = self.engine_url.rstrip("/").removesuffix("/v1")
+        self.engine_key = self.engine_key or os.environ.get(ENGINE_KEY)
+        if self.engine_key and not (self.engine_key.isascii() and self.engine_key.isprintable()):
+            raise UserError("engine_key: 영문자와 숫자, 기호만 쓸 수 있습니다.")
+
     @property
     def model_name_or_dir(self) -> str:
         """Where config and tokenizer are: beside the checkpoint, or, as ratsnlp 1.0.53 left none there,
         under the model's name."""
-        if RunFolder(self.downstream_model_dir).config.is_file():
+        if self.downstream_model_dir and RunFolder(self.downstream_model_dir).config.is_file():
             return self.downstream_model_dir
         if self.pretrained_model_name is None:
             raise UserError(

@@ -202,7 +202,9 @@ def _add_service(app: Flask, service: GenerationService) -> None:
 
     @app.get("/ready")
     def ready():
-        return (jsonify(status="ok"), 200) if service.ready else (jsonify(status="busy"), 503)
+        if service.ready:
+            return jsonify(status="ok")
+        return jsonify(status="busy" if service.engine.available else "away"), 503
 
     @app.get("/metrics")
     def metrics():

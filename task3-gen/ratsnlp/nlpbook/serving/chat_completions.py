@@ -40,14 +40,15 @@ class TooLong(UserError):
 def chat_fields(service: GenerationService) -> dict[str, RequestField]:
     """The fields of a conversation by their names in this API."""
     found = completion_fields(service)
-    del found["echo"]
+    for name in ("echo", "return_token_ids", "return_tokens_as_token_ids"):
+        del found[name]
     longest = replace(found["max_tokens"], default=None)
     return found | {each.name: each for each in (
         replace(longest, name=LENGTHS[0], help=f"답변의 최대 토큰 수. 없으면 모델에 남은 자리만큼, {MOST_TOKENS}까지"),
         replace(longest, help=f"{LENGTHS[0]}의 이전 이름"),
         RequestField("logprobs", bool, False, "로그확률", "토큰마다 로그확률을 함께 받을지"),
         RequestField("top_logprobs", int, 0, "후보", "토큰마다 모델의 확률이 높은 후보 몇 개의 로그확률을 함께 받을지",
-                     {"minimum": 0, "maximum": 20, "range": True}))}
+                     dict(found["logprobs"].metadata)))}
 
 
 def read_chat(body: dict, service: GenerationService, known: dict[str, RequestField], length: str) -> Completion:

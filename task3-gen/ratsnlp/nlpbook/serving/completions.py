@@ -22,6 +22,8 @@ from .access import error_json
 from .app import SIGN_OF_LIFE, client_is_gone, event, read_json, server_sent
 from .jobs import NotFound, Request, ServiceError
 from .requests import (
+    OFF,
+    OWN_NAMES,
     RequestField,
     are_token_ids,
     book_defaults,
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
     from .service import GenerationService
 
 MOST = 32  # texts of one request
-OWN_NAMES = {"max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens"}  # what the knobs are called here
-OFF = {"top_k": 0, "top_p": 1.0, "temperature": 1.0, "min_length": 1}  # where they do nothing
 DEFAULTS = {"max_new_tokens": 16, **OFF}
 REFUSED = {"presence_penalty": 0, "frequency_penalty": 0, "logit_bias": {}, "suffix": "", "best_of": 1}
 
@@ -48,8 +48,7 @@ REFUSED = {"presence_penalty": 0, "frequency_penalty": 0, "logit_bias": {}, "suf
 def completion_fields(service: GenerationService) -> dict[str, RequestField]:
     """The fields of a completion by their names in this API: all knobs, of which the book's have no default here, and
     what OpenAI has beside them."""
-    names = {own: name for name, own in OWN_NAMES.items()}
-    found = {names.get(name, name): replace(each, name=names.get(name, name), default=DEFAULTS.get(name))
+    found = {OWN_NAMES.get(name, name): replace(each, name=OWN_NAMES.get(name, name), default=DEFAULTS.get(name))
              for name, each in service.fields.items() if name not in ("steps", "prefix")}
     # vLLM has -1 for off
     found["top_k"] = replace(found["top_k"], metadata=found["top_k"].metadata | {"minimum": -1}, any_model={})
@@ -58,7 +57,10 @@ def completion_fields(service: GenerationService) -> dict[str, RequestField]:
                      {"minimum": 1, "maximum": MOST, "range": True}),
         RequestField("logprobs", int, None, "로그확률",
                      "토큰마다 모델의 확률이 높은 후보 몇 개의 로그확률을 함께 받을지",
-                     {"minimum": 0, "maximum": 20, "range": True}),
+                     {"minimum": 0, "maximum": min(20, service.fields["steps"].metadata["maximum"]), "range": True}),
+        RequestField("return_token_ids", bool, False, "토큰 번호", "토큰 번호도 함께 받을지(vLLM의 이름)"),
+        RequestField("return_tokens_as_token_ids", bool, False, "로그확률의 토큰 번호",
+                     "로그확률의 토큰을 token_id:7처럼 번호로 받을지(vLLM의 이름)"),
         RequestField("echo", bool, False, "프롬프트 포함", "답을 프롬프트로 시작할지"),
         RequestField("stream", bool, False, "스트리밍", "쓰는 대로 받을지"))}
 
@@ -74,6 +76,8 @@ class Completion:
     stream: bool
     include_usage: bool
     echo: bool = False
+    token_ids: bool = False
+    tokens_as_ids: bool = False
 
 
 @contextmanager
@@ -82,7 +86,7 @@ def own_names(length: str = "max_tokens") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        names = {name: own for own, name in OWN_NAMES.items()} | {"max_new_tokens": length, "steps": "logprobs"}
+        names = OWN_NAMES | {"max_new_tokens": length, "steps": "logprobs"}
         raise type(error)(re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], str(error),
                                  flags=re.ASCII)) from error  # a Korean particle is no part of the name
 
@@ -111,7 +115,9 @@ def make_completion(body: dict, values: dict[str, Any], service: GenerationServi
                     prompts: list[tuple[str, tuple[int, ...]]], logprobs: int | None, echo: bool = False) -> Completion:
     """The request for texts behind ``prompts``: each a text, or token ids. ``body`` and ``values`` are what
     :func:`read_body` gave, the latter without what is this API's own. Raises UserError as that does."""
-    values = {OWN_NAMES.get(each, each): value for each, value in values.items()}
+    names = {own: name for name, own in OWN_NAMES.items()}
+    values = {names.get(each, each): value for each, value in values.items()}
+    token_ids, as_ids = values.pop("return_token_ids", False), values.pop("return_tokens_as_token_ids", False)
     n, stream, seed = values.pop("n", 1), values.pop("stream", False), values.pop("seed", None)
     if len(prompts) * n > MOST:
         raise UserError(f"n: 프롬프트 {len(prompts)}개에 {n}개씩이면 한 번에 쓸 수 있는 {MOST}개를 넘습니다.")
@@ -126,7 +132,8 @@ def make_completion(body: dict, values: dict[str, Any], service: GenerationServi
         first = fresh_seed() if seed is None else seed
         requests += [Request(text, options, (first + copy) % (MAX_SEED + 1), steps=steps, prompt_ids=ids)
                      for copy in range(n)]
-    return Completion(requests, n, _stops(body.get("stop")), logprobs, stream, _include_usage(body, stream), echo)
+    return Completion(requests, n, _stops(body.get("stop")), logprobs, stream, _include_usage(body, stream), echo,
+                      token_ids, as_ids)
 
 
 def read_completion(body: Any, service: GenerationService, known: dict[str, RequestField]) -> Completion:
@@ -186,6 +193,7 @@ class Choice:
     def __init__(self, service: GenerationService, completion: Completion, job: Job, index: int):
         self.service, self.completion, self.job, self.index = service, completion, job, index
         self.finish_reason, self._offset = None, 0
+        self._ids: dict[str, list[int]] = {"prompt_token_ids": job.ids[: job.prompt_length], "token_ids": []}
 
     def parts(self, gone: Callable[[], bool]) -> Iterator[tuple[str, dict | None] | None]:
         """Parts of the text and their log-probabilities; None as a sign of life."""
@@ -206,17 +214,20 @@ class Choice:
         yield self.told("", None, self.finish_reason)
 
     def told(self, text: str, logprobs: dict | None, finish_reason: str | None = None) -> dict[str, Any]:
-        return {"index": self.index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
+        ids, self._ids = self._ids, {"token_ids": []}
+        return {"index": self.index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason} | (
+            ids if self.completion.token_ids else {})
 
     def logprobs(self, steps: list[dict]) -> dict | None:
         if self.completion.logprobs is None:
             return None
         found = {"text_offset": [], "token_logprobs": [], "tokens": [], "top_logprobs": []}
-        for (_, text, logprob), top in map(self.scored, steps):
+        as_ids = self.completion.tokens_as_ids
+        for (number, text, logprob), top in map(self.scored, steps):
             found["text_offset"].append(self._offset)
-            found["tokens"].append(text)
+            found["tokens"].append(f"token_id:{number}" if as_ids else text)
             found["token_logprobs"].append(logprob)
-            found["top_logprobs"].append({text: logprob for _, text, logprob in top})
+            found["top_logprobs"].append({f"token_id:{each}" if as_ids else other: value for each, other, value in top})
             self._offset += len(text)
         return found
 
@@ -236,6 +247,8 @@ class Choice:
                 yield None
                 continue
             held, steps = held + part["text"], steps + part.get("steps", [])
+            self._ids["token_ids"] += [token["id"] for token in part["tokens"]] or [
+                step["token"] for step in part.get("steps", [])]  # of eos
             ends = [place for stop in self.completion.stop if (place := held.find(stop)) >= 0]
             if ends:
                 self.finish_reason = "stop"
@@ -249,6 +262,8 @@ class Choice:
                 held, steps = held[ready:], []
         if held:
             yield held, steps
+        if self.job.end_token is not None and not self.job.request.steps:
+            self._ids["token_ids"].append(self.job.end_token)
         self.finish_reason = self.job.finish_reason
 
 

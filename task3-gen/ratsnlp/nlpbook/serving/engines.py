@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from copy import copy
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,72 +15,31 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ..errors import UserError
-from ..generation.chat import end_of_answer, ends_of
 from ..generation.choosing import Choice, choose, prepare
 from ..generation.continuous import ContinuousBatch
 from ..generation.engines import Ctranslate2, engine_folder
 from ..generation.models import seeded
 from ..generation.options import DecodingOptions
-from ..generation.prompts import prompt_ids
 from ..generation.settings import Setting
-from ..pretrained import max_positions
 from ..training.layers import keep_freed_memory
-from .jobs import Failed, Job, OutOfMemory
+from .jobs import Failed, Job, OutOfMemory, begun, runs_as_a_unit
+from .token_engine import TokenEngine
 
 if TYPE_CHECKING:
     from .jobs import Request
 
-NO_TEMPLATE = (
-    "model: 이 모델에는 대화 템플릿(chat_template)이 없어 대화에 답하지 못합니다. /v1/completions로 텍스트를 이어 "
-    "쓰거나, train.py의 --prompt_column과 --response_column으로 질문과 답변을 학습한 모델을 쓰세요.")
 MAX_ROWS = 32  # of a batch: more of them gain little, and each waits longer for its next token
 
 logger = logging.getLogger(__name__)
 
 
-class ModelEngine:
-    """What the engines of a model have in common.
-
-    Attributes:
-        eos: the tokens that end a text: the model's own, and that behind an answer where there is a chat template.
-        no_chat: why it answers no conversations; None where it does.
-    """
+class ModelEngine(TokenEngine):
+    """What the engines that hold a model have in common."""
 
     def __init__(self, model, tokenizer, model_name: str):
-        self.model, self.tokenizer, self.model_name = model, tokenizer, model_name
-        self.running: list[Job] = []
-        self.positions = max_positions(model.config)
-        self.vocabulary = model.get_input_embeddings().num_embeddings
-        eos = model.generation_config.eos_token_id
-        self.eos, self.no_chat = eos if isinstance(eos, list) else [eos], NO_TEMPLATE
-        if getattr(tokenizer, "chat_template", None):  # an engine of one's own may have a tokenizer without the name
-            self.eos = ends_of(model, tokenizer)
-            try:
-                end_of_answer(tokenizer)
-                self.no_chat = None
-            except UserError as error:
-                self.no_chat = str(error)
-
-    def close(self) -> None:
-        """Called when no more requests will come."""
-
-    def fitted(self, request: Request) -> tuple[Request, list[int], int]:
-        """``request`` with its minimum length no more than its maximum, the prompt's token ids, and the maximum, which
-        counts them.
-
-        Raises:
-            UserError: the prompt does not fit, nor does the prefix.
-        """
-        options = request.options
-        ids = prompt_ids(self.model.config, self.tokenizer, request.prompt_ids or request.prompt, options.max_length,
-                         options.max_new_tokens)
-        most = options.max_length if options.max_new_tokens is None else len(ids) + options.max_new_tokens
-        if len(request.prefix) >= most - len(ids):
-            raise UserError(f"prefix: 쓸 수 있는 새 토큰 수({most - len(ids)}개)보다 적어야 하는데 "
-                            f"{len(request.prefix)}개입니다.")
-        if (options.min_length or 0) > most:
-            request = replace(request, options=replace(options, min_length=most))
-        return request, ids, most
+        super().__init__(model.config, model.generation_config.eos_token_id, tokenizer, model_name,
+                         model.get_input_embeddings().num_embeddings)
+        self.model = model
 
 
 class TransformersEngine(ModelEngine):
@@ -272,18 +229,6 @@ def ending_at(model, eos: list[int]):
     model.generation_config = copy(model.generation_config)
     model.generation_config.eos_token_id = eos
     return model
-
-
-def begun(job: Job) -> Job:
-    job.begun = time.monotonic()
-    return job
-
-
-def runs_as_a_unit(options: DecodingOptions) -> str | None:
-    """The name of the way to decode, where it does not write token by token; else None."""
-    if (options.num_beams or 1) > 1:
-        return f"빔 서치(num_beams={options.num_beams})"
-    return f"대조 탐색(penalty_alpha={options.penalty_alpha:g})" if options.penalty_alpha else None
 
 
 def failure_of(error: Exception) -> Exception:

@@ -74,6 +74,23 @@ class Failed(ServiceError):
         super().__init__(f"서버에서 오류가 났습니다. 서버의 로그에서 이 번호로 원인을 찾을 수 있습니다: {self.id}")
 
 
+class EngineLost(ServiceError):
+    """The connection to the engine of another server broke while a text was being written."""
+
+    retry_after = 5
+
+    def __init__(self):
+        super().__init__("텍스트를 쓰는 동안 엔진과의 연결이 끊겼습니다. 다시 보내세요.")
+
+
+class EngineRefused(ServiceError):
+    """The engine of another server does not write this; ``status`` is 400 where the request is why."""
+
+    def __init__(self, status: int, message: str):
+        self.status = 400 if status in (400, 413, 422) else 503
+        super().__init__(f"엔진이 거절했습니다(HTTP {status}): {message}")
+
+
 @dataclass
 class Request:
     """What is to be written: the same request with the same seed gives the same text.
@@ -104,16 +121,19 @@ class Job:
     times: list[float] = field(default_factory=list)  # of each token
     finish_reason: str | None = None
     error: Exception | None = None
+    parts: list[str] | None = None  # of the text, from an engine that tells no token ids
+    counted: int | None = None  # of its tokens, by such an engine
 
     def __post_init__(self):
         self.prompt_length, self.came, self.begun, self.ended = len(self.ids), time.monotonic(), None, None
+        self.end_token: int | None = None  # eos, where it ended with one
         self.left = False  # whether nobody waits for it any more
         self._done, self._news = threading.Event(), queue.SimpleQueue()
 
     @property
     def new(self) -> int:
         """Tokens that were written, eos among them."""
-        return len(self.times)
+        return len(self.times) if self.counted is None else self.counted
 
     @property
     def over(self) -> bool:
@@ -122,10 +142,13 @@ class Job:
 
     def put(self, token: int, step: Step | None, eos: list[int]) -> bool:
         """Take the next token; returns whether it was the last."""
+        if self._done.is_set():  # by another thread: its time was up
+            return True
         self.times.append(time.monotonic())
         if step:
             self.steps.append(step)
         if token in eos:
+            self.end_token = token
             self.end("stop")
         else:
             self.ids.append(token)
@@ -134,6 +157,14 @@ class Job:
             if len(self.ids) == self.max_length:
                 self.end("length")
         return self._done.is_set()
+
+    def put_text(self, text: str) -> None:
+        """Take the next of the :attr:`parts`."""
+        if not self._done.is_set():
+            self.times.append(time.monotonic())
+            self.parts.append(text)
+            if self.told:
+                self._news.put(text)
 
     def end(self, finish_reason: str | None = None, error: Exception | None = None) -> None:
         if not self._done.is_set():
@@ -153,8 +184,8 @@ class Job:
         """Wait for its end; returns whether it came within ``seconds``."""
         return self._done.wait(seconds)
 
-    def tokens(self, seconds: float) -> Iterator[int | None]:
-        """The tokens as they come, None where there was none for ``seconds``.
+    def tokens(self, seconds: float) -> Iterator[int | str | None]:
+        """The tokens, or the :attr:`parts`, as they come, None where there was none for ``seconds``.
 
         Raises:
             ServiceError: what it ended with.
@@ -170,3 +201,16 @@ class Job:
             yield token
         if self.error:
             raise self.error
+
+
+def begun(job: Job) -> Job:
+    """``job``, whose writing begins now."""
+    job.begun = time.monotonic()
+    return job
+
+
+def runs_as_a_unit(options: DecodingOptions) -> str | None:
+    """The name of the way to decode, where it does not write token by token; else None."""
+    if (options.num_beams or 1) > 1:
+        return f"빔 서치(num_beams={options.num_beams})"
+    return f"대조 탐색(penalty_alpha={options.penalty_alpha:g})" if options.penalty_alpha else None

@@ -50,7 +50,7 @@ class Metrics:
         self.prompt_tokens.inc(job.prompt_length)
         self.generation_tokens.inc(job.new)
         if job.finish_reason is None:
-            self.failure.labels("left" if job.left else type(job.error).__name__).inc()
+            self.failure.labels(type(job.error).__name__ if job.error else "left").inc()
             return
         self.success.labels(job.finish_reason).inc()
         for histogram, value in ((self.first, job.times[0] - job.came), (self.whole, job.ended - job.came),

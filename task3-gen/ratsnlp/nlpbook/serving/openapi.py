@@ -158,7 +158,7 @@ def _contradictions() -> list[dict]:
     acting = [_given(name) for name in ("temperature_last", "top_n_sigma", *SAMPLING) if name != "top_k"]
     return [
         _apart(_given("do_sample", {"enum": [False, "false"]}), *acting, {"allOf": [_given("top_k"), {"not": ALPHA}]}),
-        _apart(ALPHA, _given("do_sample", {"enum": [True, "true"]}), *acting, BEAMS, _given("top_k", {"const": 0}),
+        _apart(ALPHA, _given("do_sample", {"enum": [True, "true"]}), *acting, BEAMS, _given("top_k", {"enum": [0, -1]}),
                _given("top_k", INTEGER | {"minimum": MAX_BEAMS + 1})),
         _apart(_given("length_penalty"), {"not": _given("num_beams")}, _given("num_beams", {"const": 1}))]
 
@@ -211,9 +211,11 @@ def _answers(service: GenerationService) -> dict[str, dict]:
     share = NUMBER | {"minimum": 0, "maximum": 1.000001}
     stages = dict.fromkeys(("model", "penalties", "temperature", "cuts"), share)
     text = {"result": STRING, "finish_reason": finish_reason, "tokens": COUNT, "seconds": NUMBER}
+    steps = _array(_or_null(_ref("Step")) if service.engine.has_steps == "logprobs" else _ref("Step"))
     logprobs = _object({"text_offset": _array(COUNT), "tokens": _array(STRING), "token_logprobs": _array(NUMBER),
                         "top_logprobs": _array({"type": "object", "additionalProperties": NUMBER})})
     choice = {"index": COUNT, "text": STRING, "logprobs": _or_null(logprobs)}
+    ids = {"token_ids": _array(COUNT), "prompt_token_ids": _array(COUNT)}
     token = {"token": STRING, "logprob": NUMBER, "bytes": _or_null(_array(COUNT | {"maximum": 255}))}
     answer = {"index": COUNT, "logprobs": _or_null(_object({"content": _array(_ref("ChatToken"))}))}
     completion, chat, chat_chunk = (
@@ -221,10 +223,10 @@ def _answers(service: GenerationService) -> dict[str, dict]:
         for name in ("text_completion", "chat.completion", "chat.completion.chunk"))
     usage = _object(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNT))
     return {
-        "Text": _object(text | ({"seed": COUNT} if service.engine.has_seed else {}), {"steps": _array(_ref("Step"))}),
+        "Text": _object(text | ({"seed": COUNT} if service.engine.has_seed else {}), {"steps": steps}),
         "Token": _object({"id": COUNT, "text": STRING}),
         "Tokens": _object({"tokens": _array(_ref("Token"))}),
-        "Piece": _object({"text": STRING, "tokens": _array(_ref("Token"))}, {"steps": _array(_ref("Step"))}),
+        "Piece": _object({"text": STRING, "tokens": _array(_ref("Token"))}, {"steps": steps}),
         "Logits": _object({
             "ids": _array(COUNT, description="프롬프트와 prefix의 토큰 번호"),
             "logits": STRING | {"contentEncoding": "base64", "description": "리틀 엔디언 float32의 배열"}}),
@@ -232,16 +234,20 @@ def _answers(service: GenerationService) -> dict[str, dict]:
         "Step": _object({
             "token": COUNT, "text": STRING, "number": _or_null(share), "interval": _or_null(_array(share)),
             "forced": BOOLEAN, "left": {"type": "object", "additionalProperties": COUNT}, "order": _array(STRING),
-            "entropy": NUMBER, "final_entropy": NUMBER, "candidates": _array(_object(
-                {"id": COUNT, "text": STRING, "logit": NUMBER, "cut_by": _or_null(STRING), **stages}))}),
+            "entropy": _or_null(NUMBER), "final_entropy": _or_null(NUMBER), "candidates": _array(_object(
+                {"id": COUNT, "text": STRING, "logit": _or_null(NUMBER), "cut_by": _or_null(STRING),
+                 "model": stages.pop("model")}, stages))}),
         "Settings": _object({
             "model": STRING, "checkpoint": STRING, "val_loss": _or_null(NUMBER), "engine": STRING, "stream": BOOLEAN,
-            "steps": BOOLEAN, "seed": BOOLEAN, "eos": _array(COUNT), "fields": _array(_object(
+            "steps": {"enum": [True, False, "logprobs"]}, "seed": BOOLEAN, "eos": _array(COUNT),
+            "fields": _array(_object(
                 {"name": STRING, "korean": STRING, "help": STRING, "type": STRING, "default": {}},
                 dict.fromkeys(("minimum", "maximum", "above"), NUMBER) | {"slider": _array(NUMBER)})),
             "presets": _array(_object({"number": COUNT, "knobs": {"type": "object"}, "look_for": STRING,
-                                       "compared_with": _or_null(COUNT)}))}),
-        "Status": _object({"status": {"enum": ["ok", "busy"]}}),
+                                       "compared_with": _or_null(COUNT)}))},
+            {"lacks": _array(STRING)}),
+        "Status": _object({"status": {"enum": ["ok", "busy", "away"], "description":
+                                       "busy: 대기열이 가득 참. away: 다른 서버에 있는 엔진에 연결되지 않음"}}),
         "Busy": {"anyOf": [_ref("Status"), _ref("Error")]},
         "Error": _object({"error": STRING | {"description": "무엇이 잘못되었는지"}, "result": STRING}),
         "OpenaiError": _object({"error": _object(
@@ -250,9 +256,9 @@ def _answers(service: GenerationService) -> dict[str, dict]:
         "Models": _object({"object": {"const": "list"}, "data": _array(_object(
             {"id": STRING, "object": {"const": "model"}, "created": COUNT, "owned_by": STRING}))}),
         "Completion": _object(completion | {
-            "choices": _array(_object(choice | {"finish_reason": finish_reason})), "usage": usage}),
+            "choices": _array(_object(choice | {"finish_reason": finish_reason}, ids)), "usage": usage}),
         "Chunk": _object(completion | {"choices": _array(_object(
-            choice | {"finish_reason": _or_null(finish_reason)}))}, {"usage": _or_null(usage)}),
+            choice | {"finish_reason": _or_null(finish_reason)}, ids))}, {"usage": _or_null(usage)}),
         "ChatToken": _object(token | {"top_logprobs": _array(_object(token))}),
         "ChatCompletion": _object(chat | {"choices": _array(_object(answer | {
             "message": _object({"role": {"const": "assistant"}, "content": STRING, "refusal": NULL}),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..generation.options import DecodingOptions
 from ..generation.settings import ALL_SETTINGS
 from ..run_folder import val_loss_of
 
@@ -53,6 +55,9 @@ def page_settings(inference_fn, known: dict[str, RequestField], checkpoint: str 
     if engine is not None:
         of_engine = {"model": engine.model_name, "engine": engine.name, "stream": True, "steps": engine.has_steps,
                      "seed": engine.has_seed, "eos": [each for each in engine.eos if each is not None]}
+        if engine.knobs is not None:
+            of_engine["lacks"] = [each.name for each in fields(DecodingOptions) if each.name not in engine.knobs]
+            known = {name: each for name, each in known.items() if name not in of_engine["lacks"]}
     return {**of_engine, "checkpoint": file.name, "val_loss": val_loss_of(file.name),
             "fields": [each.described() for each in known.values()], "presets": presets(known)}
 

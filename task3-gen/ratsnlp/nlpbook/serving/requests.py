@@ -6,9 +6,9 @@ import math
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..argument_groups import MAX_SEED
 from ..arguments import broken_bound
@@ -16,8 +16,13 @@ from ..errors import UserError
 from ..generation.options import SAMPLING, WINS, DecodingOptions
 from .jobs import Request
 
+if TYPE_CHECKING:
+    from .token_engine import TokenEngine
+
 # The knobs of the book's ``inference_fn``, in its order: after the prompt, it takes these.
 KNOBS = ("min_length", "max_length", "top_p", "top_k", "repetition_penalty", "no_repeat_ngram_size", "temperature")
+OWN_NAMES = {"max_new_tokens": "max_tokens", "min_new_tokens": "min_tokens"}  # of ours, as OpenAI's API has them
+OFF = {"top_k": 0, "top_p": 1.0, "temperature": 1.0, "min_length": 1}  # where they do nothing
 MAX_STEPS = 100
 MAX_TOKENS = 1000  # whose texts are told at once
 NUMERIC = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"  # of strings that are taken for numbers
@@ -100,6 +105,18 @@ def request_fields(positions: int | None = None, vocabulary: int | None = None,
                      {"minimum": 0, "maximum": MAX_STEPS, "range": True}),
         RequestField("prefix", tuple, (), "정해진 시작", "프롬프트 다음에 반드시 올 토큰 번호의 목록",
                      {"minimum": 0, "maximum": (vocabulary or 1) - 1}))}
+
+
+def offered(known: dict[str, RequestField], engine: TokenEngine) -> dict[str, RequestField]:
+    """``known`` for an ``engine``: a knob that it has not does nothing by default, and steps tell of no more candidates
+    than it does."""
+    if engine.knobs is not None:
+        known = known | {name: replace(each, default=OFF[name]) for name, each in known.items()
+                         if name in OFF and name not in engine.knobs}
+    if engine.most_steps is not None:
+        steps = known["steps"]
+        known = known | {"steps": replace(steps, metadata=steps.metadata | {"maximum": engine.most_steps})}
+    return known
 
 
 def are_token_ids(value: Any, most: int) -> bool:

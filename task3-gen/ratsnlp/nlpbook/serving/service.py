@@ -13,7 +13,7 @@ from ..generation.pieces import Pieces
 from ..generation.prompts import continuation, prompt_ids
 from ..text_files import compose
 from .jobs import Job, Left, Request
-from .requests import KNOBS, read_request, read_scores_request, request_fields
+from .requests import KNOBS, book_defaults, offered, read_request, read_scores_request, request_fields
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -31,26 +31,32 @@ class GenerationService:
 
     One thread generates; whoever asks waits for a job of it. With a seed, a request has the text that it would have
     alone. The engine is ``args.engine``: ``transformers``, or ``ctranslate2`` (int8; ``Ctranslate2Engine`` tells
-    what it lacks), or one of your own.
+    what it lacks), ``openai`` (the server at ``args.engine_url``; no model is given then), or one of your own.
 
     Raises:
-        UserError: the model cannot be batched; CTranslate2 is not installed, or does not know the model.
+        UserError: the model cannot be batched; CTranslate2 is not installed, or does not know the model; the server
+            does not answer, or has another model.
     """
 
     def __init__(self, model=None, tokenizer=None, args: GenerationDeployArguments | None = None, engine=None,
                  places: int = PLACES, seconds_each: float = SECONDS):
         from .metrics import Metrics
 
-        if engine is None:
+        if engine is None and args and args.engine == "openai":
+            from .openai_engine import OpenAIEngine
+
+            engine = OpenAIEngine(args)
+        elif engine is None:
             from .engines import Ctranslate2Engine, TransformersEngine
 
             folder = Path(args.downstream_model_dir if args else model.config.name_or_path or model.config.model_type)
             engine = (Ctranslate2Engine(model, tokenizer, folder) if args and args.engine == "ctranslate2"
                       else TransformersEngine(model, tokenizer, folder.resolve().name))
         self.engine, self.tokenizer, self.seconds_each = engine, engine.tokenizer, seconds_each
-        self.fields = request_fields(engine.positions, engine.vocabulary)
+        self.fields = offered(request_fields(engine.positions, engine.vocabulary), engine)
         self.worker = Worker(engine, places, lambda job: self.metrics.count(job))
         self.metrics = Metrics(self.worker)
+        self._book = book_defaults(request_fields())
         self._shown: dict[int, str] = {}
 
     def __call__(self, prompt: str, min_length=10, max_length=50, top_p=1.0, top_k=50, repetition_penalty=1.0,
@@ -63,13 +69,13 @@ class GenerationService:
         """
         knobs = dict(zip(KNOBS, (min_length, max_length, top_p, top_k, repetition_penalty, no_repeat_ngram_size,
                                  temperature), strict=True))
-        body = {name: value for name, value in knobs.items() if value != self.fields[name].default}
+        body = {name: value for name, value in knobs.items() if value != self._book[name]}
         return self.answer(self.submit(self.read({"prompt": prompt, **body, **more})))
 
     @property
     def ready(self) -> bool:
         """Whether a request would be taken now."""
-        return self.worker.open and not self.worker.full
+        return self.worker.open and self.engine.available and not self.worker.full
 
     def close(self) -> None:
         """Take no more requests; those under way end unfinished."""
@@ -89,7 +95,7 @@ class GenerationService:
             UserError: as :meth:`read`.
         """
         prompt, prefix = read_scores_request(body, self.fields)
-        ids = prompt_ids(self.engine.model.config, self.tokenizer, prompt, max_new_tokens=len(prefix) + 1)
+        ids = prompt_ids(self.engine.config, self.tokenizer, prompt, max_new_tokens=len(prefix) + 1)
         options = DecodingOptions(do_sample=False, max_new_tokens=1)
         return Request(prompt, options, 0, steps=1, prompt_ids=(*ids, *prefix), logits=True)
 
@@ -129,7 +135,7 @@ class GenerationService:
     def answer(self, job: Job, gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """The whole text of ``job`` and what is to be told of it."""
         self.finish(job, gone)
-        steps = {"steps": [self.told(step) for step in job.steps]} if job.request.steps else {}
+        steps = {"steps": [step and self.told(step) for step in job.steps]} if job.request.steps else {}
         return self.summary(job) | steps
 
     def scores(self, job: Job, gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
@@ -158,13 +164,17 @@ class GenerationService:
             nonlocal told
             found = {"text": text, "tokens": self._pieces_of(text, ids)}
             if job.request.steps:
-                found["steps"] = [self.told(step) for step in job.steps[told : told + len(ids)]]
+                found["steps"] = [step and self.told(step) for step in job.steps[told : told + len(ids)]]
             told += len(ids)
             return found
 
         for token in job.tokens(LOOK):
             if gone():
                 raise Left
+            if isinstance(token, str):
+                silent = 0.0
+                yield {"text": token, "tokens": []}
+                continue
             if token is None:
                 silent += LOOK
                 if silent >= PING:
@@ -177,7 +187,7 @@ class GenerationService:
         for piece in pieces.end():
             yield event(*piece)
         if job.request.steps and told < len(job.steps):  # of eos
-            yield {"text": "", "tokens": [], "steps": [self.told(step) for step in job.steps[told:]]}
+            yield {"text": "", "tokens": [], "steps": [step and self.told(step) for step in job.steps[told:]]}
 
     def summary(self, job: Job) -> dict[str, Any]:
         """Of a job that has ended."""
@@ -188,7 +198,7 @@ class GenerationService:
 
     def text(self, job: Job) -> str:
         """What follows the prompt."""
-        return continuation(self.tokenizer, job.ids, job.prompt_length)
+        return continuation(self.tokenizer, job.ids, job.prompt_length) if job.parts is None else "".join(job.parts)
 
     def told(self, step: Step) -> dict[str, Any]:
         """``step`` as JSON, with the texts of its tokens."""
