@@ -31,6 +31,9 @@ FAMILIES = {  # heading: what the scripts do; N is the number of a model
         "자세한 것은 [디코딩](decoding.md)에 있습니다.",
     "generate.py": "프롬프트 하나, 또는 파일에 든 여러 개를 이어 씁니다.",
     "serve_gen-N.py": "파인튜닝한 모델을 웹 페이지와 API로 엽니다. 자세한 것은 [서버](serving.md)에 있습니다.",
+    "export.py":
+        "모델을 다른 엔진이 읽는 폴더로 내보내고, 엔진마다 같은 텍스트를 쓰는지 비교합니다. "
+        "폴더는 옵션 이름 없이 적어도 됩니다. 자세한 것은 [다른 엔진에서 쓰기](export.md)에 있습니다.",
     "train_sum-0.py, train_sum-1.py":
         "모델이 대화를 요약하도록 학습합니다. 자세한 것은 [대화 요약](summarization.md)에 있습니다.",
     "infer_sum-0.py, infer_sum-1.py": "대화를 요약합니다. 사람의 요약이 있으면 ROUGE를 계산합니다.",

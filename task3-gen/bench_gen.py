@@ -33,7 +33,11 @@ transformers와 CTranslate2(requirements-ctranslate2.txt)를 번갈아 측정합
 
 --what serving은 train_gen-0.py의 모델을 책의 방식, 여기의 방식, CTranslate2로 서비스하는 서버를
 차례로 띄워, 클라이언트 1·4·16·32명이 함께 요청할 때의 처리량과 지연 시간을 측정합니다(15분 안팎).
---vllm이나 VLLM_PYTHON이 vLLM이 설치된 환경의 파이썬을 가리키면 vLLM도 같은 요청으로 측정합니다.
+--vllm이나 VLLM_PYTHON이 vLLM이 설치된 환경의 파이썬을 가리키면 vLLM도, 그리고 그 앞에 놓은
+페이지(--engine openai)도 같은 요청으로 측정합니다.
+
+--what outage는 여러 명이 페이지를 쓰는 동안 뒤의 vLLM을 죽이고 다시 띄워, 잃은 요청과 기다린 요청을
+셉니다(--vllm이 필요합니다).
 
 환경 변수 GENUINE_RATSNLP_PYTHON이 ratsnlp 1.0.53 원본이 설치된 파이썬을 가리키면
 (tests/genuine/record.py) 그것도 측정합니다.
@@ -46,7 +50,7 @@ if __name__ == "__main__":
     bench = nlpbook.load_arguments(BenchArguments)
 
     # PyTorch, Lightning, transformers는 여기서 불러옵니다.
-    from bench import decoding, gpu, lora, memory, serving, speed
+    from bench import decoding, gpu, lora, memory, outage, serving, speed
 
     {"training": speed, "lora": lora, "gpu": gpu, "memory": memory, "decoding": decoding,
-     "serving": serving}[bench.what].main(bench)
+     "serving": serving, "outage": outage}[bench.what].main(bench)

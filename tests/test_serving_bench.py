@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from bench import load, serving
+from bench import load, outage, serving
 from bench.arguments import BenchArguments
 from ratsnlp.nlpbook import UserError
 from ratsnlp.nlpbook.generation import load_tokenizer
@@ -66,12 +66,13 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 
 
 def stub(path: str, port: str | None = None) -> serving.Contender:
-    return serving.Contender(lambda free: [sys.executable, "-c", STUB, port or str(free)], path, [b'{"prompt": "a"}'])
+    server = serving.Server(lambda free: [sys.executable, "-c", STUB, port or str(free)])
+    return serving.Contender(server, path, [b'{"prompt": "a"}'])
 
 
 @pytest.fixture(scope="module")
 def port():
-    with serving.served("stub", stub("/api")) as (port, _):
+    with serving.served("stub", stub("/api").server) as (port, _):
         yield port
 
 
@@ -179,7 +180,7 @@ def test_the_cpu_time_is_that_of_all_its_processes():
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])"
     with subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE) as parent:
         parent.stdout.readline()
-        seconds, family = serving.cpu_seconds(parent.pid), serving._family(parent.pid)
+        seconds, family = serving.cpu_seconds(parent.pid), serving.family(parent.pid)
         for each in family:
             each.kill()
     assert len(family) == 2
@@ -200,16 +201,40 @@ def test_every_contender_is_asked_for_the_same_number_of_new_tokens(bench, tmp_p
     for file in tiny_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(serving, "vllm_version", lambda python: "1")
-    bench.only, bench.vllm = ("book", "transformers", "vllm"), sys.executable
+    bench.only, bench.vllm = ("book", "transformers", "vllm", "page"), sys.executable
     ways = serving.contenders(bench)
     assert list(ways) == list(bench.only)
     tokenizer = load_tokenizer(tiny_folder)
     assert len(serving.PROMPTS) == len(set(serving.PROMPTS)) == 24
     for number, prompt in enumerate(serving.PROMPTS):
-        book, ours, vllm = (json.loads(way.bodies[number]) for way in ways.values())
+        book, ours, vllm, page = (json.loads(way.bodies[number]) for way in ways.values())
+        assert page == ours
         assert {book["prompt"], ours["prompt"], vllm["prompt"]} == {prompt}
         assert book["min_length"] == book["max_length"] == len(tokenizer(prompt)["input_ids"]) + TOKENS
         assert ours["min_new_tokens"] == ours["max_new_tokens"] == vllm["min_tokens"] == vllm["max_tokens"] == TOKENS
+
+
+def test_an_outage_fails_what_is_written_and_the_rest_waits(finetuned_folder, monkeypatch, capsys):
+    """The engine is this project's own server, which comes back sooner than vLLM."""
+    for module in (serving, outage):
+        monkeypatch.setattr(module, "NEW_TOKENS", 30)
+    bench = BenchArguments(what="outage", clients=("8",), seconds=3, downstream_model_dir=str(finetuned_folder))
+    engine = serving._ours(bench, "transformers").server
+    page = serving.replace(serving._ours(bench, "openai"), engine=engine)
+    monkeypatch.setattr(outage, "contenders", lambda bench: {"page": page})
+    before = psutil.Process().children()
+    outage.main(bench)
+    *lines, last = capsys.readouterr().out.splitlines()
+    told = json.loads(last)
+    assert told["before"]["requests"] > 0 == told["before"]["errors"]
+    assert 0 < told["broken"]["errors"] <= 8
+    assert 0 < told["meanwhile"]["requests"] <= 8
+    assert told["meanwhile"]["errors"] == 0
+    assert told["meanwhile"]["longest"] > told["seconds_away"] / 2
+    assert told["after"]["requests"] > 0 == told["after"]["errors"]
+    assert len(told["errors"]) == 1
+    assert any(line.startswith("오류: ") for line in lines)
+    assert psutil.Process().children() == before
 
 
 def test_what_cannot_be_measured_is_left_out_with_a_word(bench, tiny_folder, tmp_path, monkeypatch, capsys):
@@ -222,9 +247,10 @@ def test_what_cannot_be_measured_is_left_out_with_a_word(bench, tiny_folder, tmp
     out = capsys.readouterr().out
     assert "pip install -r requirements-ctranslate2.txt" in out
     assert "vllm: 없어서 빼고 측정합니다" in out
-    bench.only = ("book", "vllm")
-    with pytest.raises(UserError, match="only: vllm: 여기에 없습니다"):
-        serving.contenders(bench)
+    for name in ("vllm", "page"):
+        bench.only = ("book", name)
+        with pytest.raises(UserError, match=f"only: {name}: 여기에 없습니다"):
+            serving.contenders(bench)
     bench.vllm = sys.executable
     with pytest.raises(UserError, match="vllm: vLLM이 설치된 파이썬이어야 하는데"):
         serving.contenders(bench)
@@ -234,7 +260,8 @@ def test_what_cannot_be_measured_is_left_out_with_a_word(bench, tiny_folder, tmp
     ({"clients": ("0",)}, "clients: 1 이상 256 이하의 정수여야 하는데 '0'입니다."),
     ({"clients": ()}, "clients: 1 이상 256 이하의 정수여야 하는데 ''입니다."),
     ({"seconds": 0}, "seconds: 0보다 커야 하는데 0입니다."),
-    ({"only": ("standard",)}, "only: book, transformers, ctranslate2, vllm 가운데에서 골라야 하는데 'standard'입니다."),
+    ({"only": ("standard",)},
+     "only: book, transformers, ctranslate2, vllm, page 가운데에서 골라야 하는데 'standard'입니다."),
     ({"vllm": "nowhere/python"}, "vllm: nowhere/python 파일이 없습니다."),
 ])
 def test_a_mistake_is_one_line(settings, told):

@@ -36,7 +36,7 @@ GPU_WAYS = {  # the script, and what is added to its settings
     f"{name}-{way}": (f"train_gen-{number}.py", more)
     for number, name in enumerate(("kogpt2", "trinity", "polyglot"), start=1)
     for way, more in (("full", {}), ("lora", {"lora_r": LORA_R}), ("qlora", {"qlora": True}))}
-SERVERS = ("book", "transformers", "ctranslate2", "vllm")
+SERVERS = ("book", "transformers", "ctranslate2", "vllm", "page")  # the last: ours before vLLM
 MOST_CLIENTS = 256
 HELD_OUT = 1000  # reviews that judge
 
@@ -59,8 +59,9 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
     rounds: int = argument(3, "번갈아 몇 번 측정할지", minimum=1)
     what: str = argument(
         "training", "무엇을 측정할지: training(학습 방법), lora(LoRA와 QLoRA), gpu(GPU에서의 학습), "
-        "memory(계산한 메모리와 측정한 메모리), decoding(배치와 CTranslate2), serving(서버)",
-        choices=("training", "lora", "gpu", "memory", "decoding", "serving"))
+        "memory(계산한 메모리와 측정한 메모리), decoding(배치와 CTranslate2), serving(서버), "
+        "outage(서버의 엔진이 죽을 때)",
+        choices=("training", "lora", "gpu", "memory", "decoding", "serving", "outage"))
     only: tuple[str, ...] = argument(
         (), f"측정할 것: {', '.join(NAMES)}. lora와 memory에서는 {', '.join(LORA_WAYS)}. "
         f"gpu에서는 {', '.join(GPU_WAYS)}. serving에서는 {', '.join(SERVERS)}")
@@ -77,7 +78,10 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
 
     def __post_init__(self):
         super().__post_init__()
-        names = {"serving": SERVERS, "lora": LORA_WAYS, "gpu": GPU_WAYS, "memory": MEMORY_WAYS}.get(self.what, NAMES)
+        if self.what == "outage":
+            self.only = ("page",)
+        names = {"serving": SERVERS, "outage": SERVERS, "lora": LORA_WAYS, "gpu": GPU_WAYS,
+                 "memory": MEMORY_WAYS}.get(self.what, NAMES)
         for name in self.only:
             if name not in names:
                 raise nlpbook.UserError(f"only: {', '.join(names)} 가운데에서 골라야 하는데 {name!r}입니다.")

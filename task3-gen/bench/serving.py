@@ -1,24 +1,19 @@
 """Servers under load, in turn: the book's way, this project's, CTranslate2 and, where it is there, vLLM."""
 
 import json
-import os
 import platform
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.display import table
+from ratsnlp.nlpbook.exporting.servers import Server, family, served, vllm_server, vllm_version
 from ratsnlp.nlpbook.generation import load_tokenizer
 from ratsnlp.nlpbook.paths import REPOSITORY
 from ratsnlp.nlpbook.run_folder import RunFolder
@@ -39,19 +34,17 @@ PROMPTS = [
     "긍정 어릴 때 보고 어른이 되어 다시 보니", "부정 예고편이 전부인 영화를 돈 내고",
     "긍정 별점이 낮아서 걱정했는데 생각보다", "부정 이런 영화에 상을 준 사람들은 도대체 무슨"]
 SAMPLING = {"temperature": 1.0, "top_k": 50}
-START = 300  # seconds that a server may take to answer; vLLM takes one minute
-STOP = 30  # seconds that a server may take to end
 WARM_UP = 2.0  # seconds of load on a new server that are not measured
 
 
 @dataclass
 class Contender:
-    """A server: its command at a port, what its environment has besides, and what its clients send where."""
+    """A server, and what its clients send where; ``engine`` is another that writes for it."""
 
-    command: Callable[[int], list[str]]
+    server: Server
     path: str
     bodies: list[bytes]
-    environment: dict[str, str] = field(default_factory=dict)
+    engine: Server | None = None
 
 
 def contenders(bench: BenchArguments) -> dict[str, Contender]:
@@ -60,13 +53,14 @@ def contenders(bench: BenchArguments) -> dict[str, Contender]:
     Raises:
         UserError: there is no checkpoint, or no such engine.
     """
-    missing = {"ctranslate2": find_spec("ctranslate2") is None, "vllm": bench.vllm_python is None}
-    advice = {"ctranslate2": "python -m pip install -r requirements-ctranslate2.txt",
-              "vllm": "--vllm vLLM이/설치된/환경/bin/python"}
+    no_vllm, of_vllm = bench.vllm_python is None, "--vllm vLLM이/설치된/환경/bin/python"
+    missing = {"ctranslate2": find_spec("ctranslate2") is None, "vllm": no_vllm, "page": no_vllm}
+    advice = {"ctranslate2": "python -m pip install -r requirements-ctranslate2.txt", "vllm": of_vllm, "page": of_vllm}
+    makes = {"vllm": _vllm, "page": _page}
     found = {}
     for name in bench.only or SERVERS:
         if not missing.get(name):
-            found[name] = _vllm(bench) if name == "vllm" else _ours(bench, name)
+            found[name] = makes[name](bench) if name in makes else _ours(bench, name)
         elif bench.only:
             raise nlpbook.UserError(f"only: {name}: 여기에 없습니다. 측정하려면 {advice[name]}")
         else:
@@ -85,10 +79,16 @@ def _ours(bench: BenchArguments, engine: str) -> Contender:
     RunFolder(bench.downstream_model_dir).best_checkpoint()  # there has to be one
     tokenizer = load_tokenizer(bench.downstream_model_dir)
     return Contender(
-        lambda port: [sys.executable, str(REPOSITORY / "task3-gen" / "serve_gen-0.py"), "--engine", engine,
-                      "--downstream_model_dir", bench.downstream_model_dir, "--host", HOST, "--port", str(port)],
+        Server(lambda port: [
+            sys.executable, str(REPOSITORY / "task3-gen" / "serve_gen-0.py"), "--engine", engine,
+            "--downstream_model_dir", bench.downstream_model_dir, "--host", HOST, "--port", str(port)]),
         "/api" if engine == "book" else "/api/stream",
         [json.dumps({"prompt": prompt, **SAMPLING, **body(prompt)}).encode() for prompt in PROMPTS])
+
+
+def _page(bench: BenchArguments) -> Contender:
+    """``serve_gen-0.py`` before vLLM."""
+    return replace(_ours(bench, "openai"), engine=_vllm(bench).server)
 
 
 def _vllm(bench: BenchArguments) -> Contender:
@@ -98,75 +98,31 @@ def _vllm(bench: BenchArguments) -> Contender:
         folder /= "huggingface"
     body = {**SAMPLING, "max_tokens": NEW_TOKENS, "min_tokens": NEW_TOKENS, "ignore_eos": True, "stream": True,
             "stream_options": {"include_usage": True}}
-    command = [bench.vllm_python, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), "--dtype", "float32",
-               "--max-num-seqs", str(max(bench.client_counts)), "--enforce-eager", "--disable-uvicorn-access-log",
-               "--host", HOST, "--port"]
-    return Contender(
-        lambda port: [*command, str(port)], "/v1/completions",
-        [json.dumps({"prompt": prompt, **body}).encode() for prompt in PROMPTS],
-        {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "HF_HUB_OFFLINE": "1",
-         # Of two cores, one: with both, beside its two other processes, it was slower for 1 and for 16 clients.
-         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // 2)))})
+    server = vllm_server(bench.vllm_python, folder, most=max(bench.client_counts))
+    return Contender(server, "/v1/completions", [json.dumps({"prompt": prompt, **body}).encode() for prompt in PROMPTS])
 
 
 @contextmanager
-def served(name: str, contender: Contender) -> Iterator[tuple[int, int]]:
-    """The port of a server that answers, and the id of its process. It is ended afterwards, and what it has started.
-
-    Raises:
-        UserError: it ends, or does not answer in time; with the last lines that it wrote, as with any from within.
-    """
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen(contender.command(port), stdout=told, stderr=subprocess.STDOUT, env={
-            **os.environ, "PYTHONIOENCODING": "utf-8", **contender.environment})
-        try:
-            until = time.monotonic() + START
-            while not _answers(port):
-                if process.poll() is not None or time.monotonic() > until:
-                    raise nlpbook.UserError(f"{name}: 서버가 뜨지 않았습니다. 위는 그 서버가 출력한 것입니다.")
-                time.sleep(0.2)
-            yield port, process.pid
-        except nlpbook.UserError:
-            told.seek(0)
-            print(*told.read().decode(errors="replace").splitlines()[-20:], sep="\n", file=sys.stderr)
-            raise
-        finally:
-            family = _family(process.pid)
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP)
-            for each in family:
-                with suppress(psutil.NoSuchProcess):
-                    each.kill()
-            process.wait()
+def running(name: str, contender: Contender) -> Iterator[tuple[int, list[int]]]:
+    """The port of ``contender``, and the ids of its process and of its engine's. Raises UserError as :func:`served`."""
+    with ExitStack() as stack:
+        server, ids = contender.server, []
+        if contender.engine:
+            engine_port, engine = stack.enter_context(served(f"{name}의 엔진", contender.engine))
+            server, ids = before(server, engine_port), [engine]
+        port, process = stack.enter_context(served(name, server))
+        yield port, [process, *ids]
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    """A process and all that it has started; nothing where it has ended."""
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    return []
-
-
-def _answers(port: int) -> bool:
-    connection = HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status < 500  # the book's server had no such address
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+def before(server: Server, port: int) -> Server:
+    """``server`` with its engine at ``port``."""
+    return replace(server, command=lambda own: [*server.command(own), "--engine_url", f"http://{HOST}:{port}"])
 
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a server and of the processes that it has started."""
     seconds = 0.0
-    for each in _family(pid):
+    for each in family(pid):
         with suppress(psutil.NoSuchProcess):
             times = each.cpu_times()
             seconds += times.user + times.system
@@ -176,14 +132,14 @@ def cpu_seconds(pid: int) -> float:
 def measure(name: str, contender: Contender, bench: BenchArguments) -> dict[int, dict]:
     """What one server, started for it, does for each number of clients."""
     points = {}
-    with served(name, contender) as (port, process):
+    with running(name, contender) as (port, processes):
         load(port, contender.path, contender.bodies, max(bench.client_counts), WARM_UP, NEW_TOKENS)
         for clients in bench.client_counts:
-            before = cpu_seconds(process)
+            used = sum(map(cpu_seconds, processes))
             point = load(port, contender.path, contender.bodies, clients, bench.seconds, NEW_TOKENS)
             if point["errors"] == point["requests"]:
                 raise nlpbook.UserError(f"{name}: 클라이언트 {clients}명의 요청이 모두 실패했습니다({point['error']}).")
-            points[clients] = {**point, "server_cpu_seconds": cpu_seconds(process) - before}
+            points[clients] = {**point, "server_cpu_seconds": sum(map(cpu_seconds, processes)) - used}
     return points
 
 
@@ -212,16 +168,7 @@ def rows(points: dict[str, dict], compared: dict[str, dict[str, list[float]]], b
 def versions(bench: BenchArguments, ways) -> dict[str, str]:
     told = {name: version(name) for name in ("torch", "transformers", "ctranslate2")
             if name != "ctranslate2" or name in ways}
-    return {**told, **({"vllm": vllm_version(bench.vllm_python)} if "vllm" in ways else {})}
-
-
-def vllm_version(python: str) -> str:
-    """Raises UserError where that Python has no vLLM."""
-    code = "import importlib.metadata; print(importlib.metadata.version('vllm'))"
-    try:
-        return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise nlpbook.UserError(f"vllm: vLLM이 설치된 파이썬이어야 하는데 {python}입니다.") from error
+    return {**told, **({"vllm": vllm_version(bench.vllm_python)} if {"vllm", "page"} & set(ways) else {})}
 
 
 def main(bench: BenchArguments) -> None:
