@@ -5,7 +5,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -88,19 +88,15 @@ def ask(connection: HTTPConnection, path: str, body: bytes, tokens: int) -> Answ
     return answer
 
 
-def load(
-        port: int, path: str, bodies: list[bytes], clients: int, seconds: float, tokens: int, most: int = MOST) -> dict:
-    """What ``clients`` see that each send their next request when the last has been answered.
-
-    They take ``bodies`` in turn, and send none after ``seconds`` or ``most`` requests. What is under way then is
-    waited for: no slow answer is left out of the latencies.
-    """
+def ask_while(going: Callable[[int], bool], port: int, path: str, bodies: list[bytes], clients: int,
+              tokens: int) -> list[Answer]:
+    """What ``clients`` see that each send their next request when the last has been answered, as long as it is
+    ``going`` on for the number of that. They take ``bodies`` in turn."""
     numbers, answers = itertools.count(), []
-    started, cpu = time.perf_counter(), time.process_time()
 
     def client():
         connection = HTTPConnection(HOST, port, timeout=PATIENCE)
-        while time.perf_counter() - started < seconds and (number := next(numbers)) < most:
+        while going(number := next(numbers)):
             answer = ask(connection, path, bodies[number % len(bodies)], tokens)
             answers.append(answer)
             if answer.error:
@@ -111,6 +107,17 @@ def load(
     with ThreadPoolExecutor(clients) as pool:
         for each in [pool.submit(client) for _ in range(clients)]:
             each.result()
+    return answers
+
+
+def load(
+        port: int, path: str, bodies: list[bytes], clients: int, seconds: float, tokens: int, most: int = MOST) -> dict:
+    """What :func:`ask_while` tells of ``clients`` that send nothing after ``seconds`` or ``most`` requests. What is
+    under way then is waited for: no slow answer is left out of the latencies.
+    """
+    started, cpu = time.perf_counter(), time.process_time()
+    answers = ask_while(lambda number: time.perf_counter() - started < seconds and number < most,
+                        port, path, bodies, clients, tokens)
     return {**summary(answers, started, seconds, tokens), "client_cpu_seconds": time.process_time() - cpu}
 
 

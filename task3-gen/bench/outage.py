@@ -1,38 +1,17 @@
 """The page before vLLM, which is killed under load and started again: who loses a text, and who waits."""
 
-import itertools
 import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
 
 from ratsnlp.nlpbook.display import table
 from ratsnlp.nlpbook.exporting.servers import family, free_port, kill, served
 
 from .arguments import BenchArguments
 from .decoding import NEW_TOKENS
-from .load import HOST, PATIENCE, PAUSE, Answer, ask
+from .load import Answer, ask_while
 from .serving import before, contenders
-
-
-def asked_until(stop: threading.Event, port: int, path: str, bodies: list[bytes], clients: int) -> list[Answer]:
-    """What ``clients`` saw that each sent its next request when the last had been answered, until ``stop``."""
-    numbers, answers = itertools.count(), []
-
-    def client():
-        connection = HTTPConnection(HOST, port, timeout=PATIENCE)
-        while not stop.is_set():
-            answers.append(ask(connection, path, bodies[next(numbers) % len(bodies)], NEW_TOKENS))
-            if answers[-1].error:
-                connection.close()
-                time.sleep(PAUSE)
-        connection.close()
-
-    with ThreadPoolExecutor(clients) as pool:
-        for each in [pool.submit(client) for _ in range(clients)]:
-            each.result()
-    return answers
 
 
 def sorted_out(answers: list[Answer], killed: float, back: float) -> dict[str, list[Answer]]:
@@ -49,7 +28,8 @@ def main(bench: BenchArguments) -> None:
     stop = threading.Event()
     with (served("vllm", page.engine, engine_port) as (_, engine),
           served("page", before(page.server, engine_port)) as (port, _), ThreadPoolExecutor(1) as pool):
-        asking = pool.submit(asked_until, stop, port, page.path, page.bodies, clients)
+        asking = pool.submit(
+            ask_while, lambda number: not stop.is_set(), port, page.path, page.bodies, clients, NEW_TOKENS)
         try:
             time.sleep(bench.seconds)
             killed = time.perf_counter()
@@ -61,19 +41,15 @@ def main(bench: BenchArguments) -> None:
                 answers = asking.result()
         finally:
             stop.set()
-    told = sorted_out(answers, killed, back)
     names = {"before": "죽기 전에 끝남", "broken": "죽을 때 쓰는 중", "meanwhile": "죽어 있는 동안 보냄",
              "after": "다시 뜬 다음 보냄"}
-    rows = [["", "요청", "오류", "가장 늦은 응답(초)"]]
-    for name, found in told.items():
-        errors = sum(answer.error is not None for answer in found)
-        longest = max((answer.ended - answer.sent for answer in found), default=0)
-        rows.append([names[name], f"{len(found):,}", f"{errors:,}", f"{longest:.1f}"])
-    print(f"\n클라이언트 {clients}명이 계속 요청할 때 vLLM을 죽이고 다시 띄웠습니다({back - killed:.0f}초 동안 없음).")
-    print(table(rows))
+    told = {name: {"requests": len(found), "errors": sum(answer.error is not None for answer in found),
+                   "longest": max((answer.ended - answer.sent for answer in found), default=0.0)}
+            for name, found in sorted_out(answers, killed, back).items()}
     errors = sorted({answer.error for answer in answers if answer.error})
+    print(f"\n클라이언트 {clients}명이 계속 요청할 때 vLLM을 죽이고 다시 띄웠습니다({back - killed:.0f}초 동안 없음).")
+    print(table([["", "요청", "오류", "가장 늦은 응답(초)"], *[
+        [names[name], f"{each['requests']:,}", f"{each['errors']:,}", f"{each['longest']:.1f}"]
+        for name, each in told.items()]]))
     print("\n".join(f"오류: {error}" for error in errors))
-    print(json.dumps({"clients": clients, "seconds_away": back - killed, "errors": errors, **{
-        name: {"requests": len(found), "errors": sum(answer.error is not None for answer in found),
-               "longest": max((answer.ended - answer.sent for answer in found), default=0)}
-        for name, found in told.items()}}))
+    print(json.dumps({"clients": clients, "seconds_away": back - killed, "errors": errors, **told}))

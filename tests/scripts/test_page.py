@@ -604,7 +604,7 @@ def test_before_another_servers_engine_the_page_says_what_is_missing(browser, po
     service = GenerationService(args=args)
     with listening(get_web_service_app(service)) as own:
         page = opened(browser, own)
-        assert "엔진 openai" in text_of(page, "#model")
+        assert "엔진 openai(task3-gen)" in text_of(page, "#model")
         assert "이 엔진에 없는 것: X-ray의 일부" in text_of(page, "#model")
         text = send(page, prompt="긍정", seed=SEED, max_length=20)
         assert text == service("긍정", seed=SEED, max_length=20)["result"]

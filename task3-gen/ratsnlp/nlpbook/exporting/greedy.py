@@ -42,7 +42,6 @@ def greedy_texts(folder: Path) -> dict:
     return {
         "dtype": str(model.dtype).removeprefix("torch."), "new_tokens": NEW_TOKENS, "ends": ends_of(model, tokenizer),
         **template,
-        "chat_template_kwargs": {"enable_thinking": False, "date_string": DATE},
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
         "texts": [{**each, **_written(model, tokenizer, each["prompt_ids"]), "continuation": SENTENCE,
                    "loglikelihood": _loglikelihood(model, tokenizer, each)} for each in asked]}

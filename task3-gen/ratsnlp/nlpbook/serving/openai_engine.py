@@ -80,6 +80,7 @@ class OpenAIEngine(TokenEngine):
         super().__init__(config, _eos(folder, tokenizer), tokenizer, _shown(self.model), config.vocab_size)
         self.positions = min(filter(None, (self.positions, positions)), default=None)
         self.offer = self._probe(label, folder)
+        self.label = self.offer.label
         self.knobs, self.most_steps = self.offer.knobs, self.offer.steps or None
         self.has_steps = "logprobs" if self.offer.steps else False
         self.most = 1 if self.offer.form == "json" else MOST  # which writes one at a time, from one random state

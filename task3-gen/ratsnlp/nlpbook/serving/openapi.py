@@ -245,7 +245,7 @@ def _answers(service: GenerationService) -> dict[str, dict]:
                 dict.fromkeys(("minimum", "maximum", "above"), NUMBER) | {"slider": _array(NUMBER)})),
             "presets": _array(_object({"number": COUNT, "knobs": {"type": "object"}, "look_for": STRING,
                                        "compared_with": _or_null(COUNT)}))},
-            {"lacks": _array(STRING)}),
+            {"lacks": _array(STRING), "label": STRING}),
         "Status": _object({"status": {"enum": ["ok", "busy", "away"], "description":
                                        "busy: 대기열이 가득 참. away: 다른 서버에 있는 엔진에 연결되지 않음"}}),
         "Busy": {"anyOf": [_ref("Status"), _ref("Error")]},

@@ -55,6 +55,8 @@ def page_settings(inference_fn, known: dict[str, RequestField], checkpoint: str 
     if engine is not None:
         of_engine = {"model": engine.model_name, "engine": engine.name, "stream": True, "steps": engine.has_steps,
                      "seed": engine.has_seed, "eos": [each for each in engine.eos if each is not None]}
+        if engine.label:
+            of_engine["label"] = engine.label
         if engine.knobs is not None:
             of_engine["lacks"] = [each.name for each in fields(DecodingOptions) if each.name not in engine.knobs]
             known = {name: each for name, each in known.items() if name not in of_engine["lacks"]}

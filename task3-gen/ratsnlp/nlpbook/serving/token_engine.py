@@ -27,11 +27,13 @@ class TokenEngine:
     Attributes:
         eos: the tokens that end a text: the model's own, and that behind an answer where there is a chat template.
         no_chat: why it answers no conversations; None where it does.
+        label: what people call it, where it is another program; None where it is this one.
         available: whether it takes jobs now.
         knobs: the names of the decoding knobs that it has; None for all.
         most_steps: of how many candidates a step can tell; None for as many as a request may ask for.
     """
 
+    label: str | None = None
     available: bool = True
     knobs: frozenset[str] | None = None
     most_steps: int | None = None
