@@ -86,8 +86,11 @@ function onKey(event, writer) {
 }
 
 /** 탭을 여럿 열어도 헷갈리지 않게, 무엇이 도는지 맨 위와 탭 이름에 적습니다. */
-function showModel({ model, checkpoint, val_loss: loss, engine, label, stream, steps, seed, lacks }) {
-  const names = [model, checkpoint.replace(/\.ckpt$/, ""), `엔진 ${engine}${label ? `(${label})` : ""}`];
+function showModel({
+  model, checkpoint, val_loss: loss, engine, label, stream, steps, seed, lacks,
+}) {
+  const named = label ? `${engine}(${label})` : engine;
+  const names = [model, checkpoint.replace(/\.ckpt$/, ""), `엔진 ${named}`];
   byId("model").textContent = names.filter(Boolean).join(" · ");
   document.title = [model, loss].filter(Boolean).join(" · ") || document.title;
   const able = [[stream, "쓰는 대로 보기와 멈추기"], [steps, "토큰별 확률(X-ray)"],
