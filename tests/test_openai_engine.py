@@ -20,6 +20,7 @@ import pytest
 from helpers import Served, listening, post, run_script, user_error
 
 from ratsnlp.nlpbook import UserError
+from ratsnlp.nlpbook.exporting.servers import served, vllm_server
 from ratsnlp.nlpbook.generation import (
     GenerationDeployArguments,
     GenerationService,
@@ -418,8 +419,8 @@ def test_the_address_is_checked(settings, message, finetuned_folder):
 
 def test_the_script(port, tiny_folder, free_port):
     flags = ["--engine", "openai", "--downstream_model_dir", tiny_folder, "--engine_url"]
-    with Served("serve_gen-0.py", *flags, f"http://127.0.0.1:{port}/v1/") as served:
-        assert post(served.port, {"prompt": "긍정", "max_new_tokens": 3, "min_new_tokens": 3})[1]["tokens"] == 3
+    with Served("serve_gen-0.py", *flags, f"http://127.0.0.1:{port}/v1/") as script:
+        assert post(script.port, {"prompt": "긍정", "max_new_tokens": 3, "min_new_tokens": 3})[1]["tokens"] == 3
     told = user_error(run_script("serve_gen-0.py", *flags, f"http://127.0.0.1:{free_port}"), code=69)
     assert "에 연결되지 않습니다" in told
 
@@ -461,16 +462,13 @@ def test_before_transformers_serve(export, finetuned_folder, free_port):
     own.close()
 
 
-@pytest.mark.skipif("NLPBOOK_VLLM" not in os.environ, reason="NLPBOOK_VLLM이 vLLM을 설치한 파이썬이어야 합니다")
-def test_before_vllm(mini_service, free_port, monkeypatch):
+@pytest.mark.skipif("VLLM_PYTHON" not in os.environ,
+                    reason="VLLM_PYTHON이 vLLM이 설치된 파이썬을 가리키면 테스트합니다(docs/export.md).")
+def test_before_vllm(mini_service):
     """kogpt-mini: vLLM's attention on a CPU does not take heads as small as those of the tiny model."""
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     own, folder = mini_service, BUNDLED_MODELS["kogpt-mini"]
-    command = [os.environ["NLPBOOK_VLLM"], "-m", "vllm.entrypoints.cli.main", "serve", folder]
-    flags = ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8", "--port", free_port]
-    with process_at(free_port, [*command, *flags]):
-        service = served_by(free_port, folder)
+    with served("vllm", vllm_server(os.environ["VLLM_PYTHON"], folder)) as (port, _):
+        service = served_by(port, folder)
         offer = service.engine.offer
         assert (offer.label, offer.token_ids, offer.steps, offer.echo) == ("vllm", True, 20, True)
         assert {"top_k", "min_p", "repetition_penalty", "min_length"} < offer.knobs
