@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ class LengthGroupedSampler(Sampler):
 
 def fetch_corpus(args) -> None:
     """Make sure that the corpus files are there, as ``Korpora.fetch`` would; files in place are used without a network.
-    One process downloads at a time: others that want the same files wait for it (``args.ddp_timeout`` seconds).
+    One process of a computer downloads at a time: others that want the same files wait for it (``args.ddp_timeout``
+    seconds).
 
     Raises:
         UserError: files are missing and cannot be downloaded (naming the files and the folder to put them in), or
@@ -77,10 +79,10 @@ def fetch_corpus(args) -> None:
             f"말뭉치 {args.downstream_corpus_name!r}: 폴더에 없고, 내려받을 수 있는 말뭉치는 nsmc뿐입니다. {advice}")
     from filelock import FileLock, Timeout
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
     seconds = getattr(args, "ddp_timeout", 600)
+    name = sha256(f"{Path.home()} {folder.resolve()}".encode()).hexdigest()[:16]  # nobody else could open it
     try:
-        with FileLock(folder.parent / ".nsmc.lock", timeout=seconds):
+        with FileLock(Path(tempfile.gettempdir()) / f"nsmc-{name}.lock", timeout=seconds):
             _download(folder, _missing(folder, args), advice)  # fewer by now where another process has had its turn
     except Timeout as error:
         told = f"ddp_timeout: 다른 프로세스가 {seconds}초 안에 nsmc를 내려받지 못했습니다. {advice}"
