@@ -51,8 +51,9 @@ def unit_text() -> str:
 
 def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path):
     need("systemd-analyze")
-    unit = tmp_path / "task3-gen@.service"
-    unit.write_text(unit_text().replace("/opt/task3-gen/.venv/bin/python", sys.executable), encoding="utf-8")
+    unit, python = tmp_path / "task3-gen@.service", tmp_path / "python"
+    python.symlink_to(sys.executable)  # whose own path may hold a space
+    unit.write_text(unit_text().replace("/opt/task3-gen/.venv/bin/python", str(python)), encoding="utf-8")
     verified = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
     assert (verified.returncode, "task3-gen" in verified.stderr) == (0, False), verified.stderr
     hardened = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=20", unit],

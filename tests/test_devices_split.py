@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import psutil
@@ -39,7 +40,13 @@ def two(tiny_folder):
 
 def processes() -> list[psutil.Process]:
     """Those that compute here, without Python's own, which keeps count of what they share."""
-    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    return list(filter(computes, psutil.Process().children()))
+
+
+def computes(child: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # which has ended while we look
+        return "spawn_main" in " ".join(child.cmdline())
+    return False
 
 
 @pytest.mark.parametrize("how", [
@@ -206,7 +213,7 @@ class Running:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         self.children = psutil.Process(self.process.pid).children()
-        self.workers = [child for child in self.children if "spawn_main" in " ".join(child.cmdline())]
+        self.workers = list(filter(computes, self.children))
         assert len(self.workers) == 2
 
     def ended(self) -> tuple[int, list[str]]:
