@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ratsnlp import nlpbook
 from ratsnlp.nlpbook.argument_groups import LORA_R, CorpusArguments, ModelArguments, SeedArguments
-from ratsnlp.nlpbook.arguments import argument, like
+from ratsnlp.nlpbook.arguments import argument, check_chosen, like
 
 # 단계마다 하나씩 더 켭니다. 패킹(리뷰 여럿을 한 줄에 이어 붙이기)은 group보다 느려 넣지 않았습니다.
 RUNGS = {
@@ -82,9 +82,7 @@ class BenchArguments(SeedArguments, CorpusArguments, ModelArguments):
             self.only = ("page",)
         names = {"serving": SERVERS, "outage": SERVERS, "lora": LORA_WAYS, "gpu": GPU_WAYS,
                  "memory": MEMORY_WAYS}.get(self.what, NAMES)
-        for name in self.only:
-            if name not in names:
-                raise nlpbook.UserError(f"only: {', '.join(names)} 가운데에서 골라야 하는데 {name!r}입니다.")
+        check_chosen("only", self.only, names)
         for count in self.clients or [""]:
             if not (count.isdecimal() and 1 <= int(count) <= MOST_CLIENTS):
                 raise nlpbook.UserError(f"clients: 1 이상 {MOST_CLIENTS} 이하의 정수여야 하는데 {count!r}입니다.")

@@ -11,6 +11,7 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Collection, Iterable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 
@@ -127,6 +128,13 @@ def _written_out(spec, value: str) -> str:
     except RuntimeError as error:  # no HOME, and a user who is not in the list of users
         raise UserError(
             f"{spec.name}: 홈 폴더를 알 수 없어 {value!r} 경로를 찾을 수 없습니다. ~ 없이 적으세요.") from error
+
+
+def check_chosen(name: str, chosen: Iterable[str], known: Collection[str]) -> None:
+    """Raises UserError, naming the field ``name``, where one of ``chosen`` is not among ``known``."""
+    for each in chosen:
+        if each not in known:
+            raise UserError(f"{name}: {', '.join(known)} 가운데에서 골라야 하는데 {each!r}입니다.")
 
 
 def broken_bound(spec, value) -> str | None:

@@ -71,16 +71,17 @@ def fetch_corpus(args) -> None:
             another process has been at it for too long.
     """
     folder = Path(args.downstream_corpus_root_dir) / args.downstream_corpus_name
-    if not _missing(folder, args):
+    missing = _missing(folder, args)
+    if not missing:
         return
-    advice = f"{', '.join(_missing(folder, args))} 파일을 {folder} 폴더에 넣으세요."
+    advice = f"{', '.join(missing)} 파일을 {folder} 폴더에 넣으세요."
     if args.downstream_corpus_name != "nsmc":
         raise UserError(
             f"말뭉치 {args.downstream_corpus_name!r}: 폴더에 없고, 내려받을 수 있는 말뭉치는 nsmc뿐입니다. {advice}")
     from filelock import FileLock, Timeout
 
     seconds = getattr(args, "ddp_timeout", 600)
-    name = sha256(f"{Path.home()} {folder.resolve()}".encode()).hexdigest()[:16]  # nobody else could open it
+    name = sha256(f"{Path.home()} {folder.resolve()}".encode()).hexdigest()[:16]  # each user's own
     try:
         with FileLock(Path(tempfile.gettempdir()) / f"nsmc-{name}.lock", timeout=seconds):
             _download(folder, _missing(folder, args), advice)  # fewer by now where another process has had its turn

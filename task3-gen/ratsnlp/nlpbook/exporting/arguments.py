@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..arguments import Arguments, argument
+from ..arguments import Arguments, argument, check_chosen
 from ..errors import UserError
 from ..settings_file import SUFFIXES
 
@@ -39,9 +39,7 @@ class ExportArguments(Arguments):
         if not self.model_name_or_path:
             raise UserError(f"{MODEL}: 내보낼 폴더나 허브 이름을 적으세요: python task3-gen/export.py "
                             "output/nsmc-gen/train_gen-by-kogpt-mini --check")
-        for name in self.only:
-            if name not in ENGINES:
-                raise UserError(f"only: {', '.join(ENGINES)} 가운데에서 골라야 하는데 {name!r}입니다.")
+        check_chosen("only", self.only, ENGINES)
         for name in ("vllm", "lm_eval"):
             python = getattr(self, name)
             if python is not None and not Path(python).is_file():

@@ -1,6 +1,5 @@
 """Servers of other programs that are started, asked and ended."""
 
-import json
 import os
 import socket
 import subprocess
@@ -10,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 
 import psutil
 import torch
 
 from ..errors import UserError
+from ..serving.upstream import Refused, Unavailable, Upstream
 
 HOST = "127.0.0.1"
 START = 300  # seconds that a server may take to answer; vLLM takes one minute
@@ -65,7 +64,7 @@ def served(name: str, server, port: int | None = None) -> Iterator[tuple[int, in
             **os.environ, "PYTHONIOENCODING": "utf-8", **server.environment})
         try:
             until = time.monotonic() + START
-            while not _answers(port):
+            while not Upstream(f"http://{HOST}:{port}").is_alive():
                 late = time.monotonic() > until
                 if late or process.poll() is not None:
                     raise UserError(f"{name}: 서버가 {f'{START}초 안에 ' if late else ''}뜨지 않았습니다. "
@@ -106,32 +105,16 @@ def family(pid: int) -> list[psutil.Process]:
     return []
 
 
-def _answers(port: int) -> bool:
-    connection = HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status < 500  # the book's server had no such address
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def ask(port: int, path: str, body: dict) -> dict:
     """The JSON with which a server answers that of ``body``.
 
     Raises:
         UserError: it answers with an error, or not at all.
     """
-    connection = HTTPConnection(HOST, port, timeout=ANSWER)
     try:
-        connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        text = response.read().decode(errors="replace")
-    except (OSError, HTTPException) as error:
-        raise UserError(f"{path}: 서버가 답하지 않습니다({type(error).__name__}: {error}).") from error
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise UserError(f"{path}: HTTP {response.status} {text[:200]}")
-    return json.loads(text)
+        return Upstream(f"http://{HOST}:{port}").post(path, body, ANSWER)
+    except Refused as error:
+        raise UserError(f"{path}: HTTP {error.status} {error}") from error
+    except Unavailable as error:
+        told = str(error) if error.is_fault else f"서버가 답하지 않습니다({error})."
+        raise UserError(f"{path}: {told}") from error

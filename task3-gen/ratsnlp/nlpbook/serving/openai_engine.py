@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..generation.arguments import GenerationDeployArguments
     from ..generation.choosing import Step
 
+COMPLETIONS = "/v1/completions"
 MOST = 64  # texts at once: as many as may wait, since each holds one of the web server's threads
 TRIES = 3  # of a request that the engine fails on (5xx) though it is there
 LOOK = 0.01  # seconds after which what waits is looked at again
@@ -107,7 +108,7 @@ class OpenAIEngine(TokenEngine):
                 job.begun = None
         while waiting and self.available and len(self.running) < self.most:
             job = waiting.popleft()
-            call = self._calls[job] = self.upstream.call("POST", "/v1/completions", self.body(job), self.silent)
+            call = self._calls[job] = self.upstream.call("POST", COMPLETIONS, self.body(job), self.silent)
             self.running.append(begun(job))
             threading.Thread(target=self._write, args=[job, call], daemon=True).start()
 
@@ -356,7 +357,7 @@ class OpenAIEngine(TokenEngine):
 
     def _asked(self, body: dict) -> dict[str, Any]:
         try:
-            return self.upstream.complete(body)
+            return self.upstream.post(COMPLETIONS, body)
         except Refused as error:
             field = {401: "engine_key", 403: "engine_key", 404: "engine_model"}.get(error.status, "engine_url")
             advice = " --engine_key나 환경 변수 NLPBOOK_ENGINE_KEY로 알려 주세요." if field == "engine_key" else ""
@@ -369,7 +370,7 @@ class OpenAIEngine(TokenEngine):
     def _tried(self, body: dict) -> dict[str, Any] | None:
         """The answer, None where it is refused or fails."""
         try:
-            return self.upstream.complete(body)
+            return self.upstream.post(COMPLETIONS, body)
         except (Refused, Unavailable):
             return None
 

@@ -135,7 +135,7 @@ class GenerationService:
     def answer(self, job: Job, gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """The whole text of ``job`` and what is to be told of it."""
         self.finish(job, gone)
-        steps = {"steps": [step and self.told(step) for step in job.steps]} if job.request.steps else {}
+        steps = {"steps": self._told(job.steps)} if job.request.steps else {}
         return self.summary(job) | steps
 
     def scores(self, job: Job, gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class GenerationService:
             nonlocal told
             found = {"text": text, "tokens": self._pieces_of(text, ids)}
             if job.request.steps:
-                found["steps"] = [step and self.told(step) for step in job.steps[told : told + len(ids)]]
+                found["steps"] = self._told(job.steps[told : told + len(ids)])
             told += len(ids)
             return found
 
@@ -187,7 +187,7 @@ class GenerationService:
         for piece in pieces.end():
             yield event(*piece)
         if job.request.steps and told < len(job.steps):  # of eos
-            yield {"text": "", "tokens": [], "steps": [step and self.told(step) for step in job.steps[told:]]}
+            yield {"text": "", "tokens": [], "steps": self._told(job.steps[told:])}
 
     def summary(self, job: Job) -> dict[str, Any]:
         """Of a job that has ended."""
@@ -206,6 +206,10 @@ class GenerationService:
         found = vars(step) | {"candidates": candidates, "text": self.shown(step.token)}
         del found["logits"]
         return found
+
+    def _told(self, steps: Sequence[Step | None]) -> list[dict[str, Any] | None]:
+        """None of those of which the engine tells nothing."""
+        return [step and self.told(step) for step in steps]
 
     def _pieces_of(self, text: str, ids: list[int]) -> list[dict[str, Any]]:
         return [{"id": each, "text": text if len(ids) == 1 else self.shown(each)} for each in ids]

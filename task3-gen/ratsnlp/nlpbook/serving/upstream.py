@@ -69,9 +69,9 @@ class Upstream:
         finally:
             call.close()
 
-    def complete(self, body: dict) -> dict[str, Any]:
-        """The whole answer to a completion. Raises Unavailable or Refused."""
-        call = self.call("POST", "/v1/completions", body)
+    def post(self, path: str, body: dict, seconds: float = SILENT_SECONDS) -> dict[str, Any]:
+        """The whole answer. Raises Unavailable or Refused."""
+        call = self.call("POST", path, body, seconds)
         try:
             return next(call.events())
         finally:

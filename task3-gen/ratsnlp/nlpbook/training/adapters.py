@@ -218,8 +218,8 @@ def describe(model) -> dict:
 
 def keep_adapter(checkpoint: dict, model) -> None:
     """Leave of ``model``, where there is an adapter in it, only that in a Lightning ``checkpoint``."""
-    whole = {name.removeprefix(MODEL_PREFIX): each for name, each in checkpoint["state_dict"].items()}
     if has_adapter(model):
+        whole = {name.removeprefix(MODEL_PREFIX): each for name, each in checkpoint["state_dict"].items()}
         checkpoint["state_dict"] = {MODEL_PREFIX + name: each for name, each in weights_of(model, whole).items()}
         checkpoint[ADAPTER] = describe(model)
 
